@@ -1,0 +1,22 @@
+//! `rtor.discovery/1`: who else is in the swarm.
+//!
+//! A guest gets facts and pushes wishes; the host owns every socket. So a guest needs no
+//! runtime, runs in the simulator, and never sees an extension id or a file descriptor.
+
+mod fact;
+mod guest;
+pub mod host;
+mod raw;
+mod wish;
+
+pub use fact::{Fact, Reply, Totals, Tracker};
+pub use guest::{Answer, Discovery, Wishes, entry};
+pub use raw::{
+    RawDatagram, RawExtension, RawFact, RawFactBody, RawFound, RawHeard, RawHttpGet, RawHttpReply,
+    RawMulticast, RawPeer, RawReport, RawResolve, RawResolved, RawSink, RawStarted, RawTracker,
+    RawWish, RawWishBody, Table, fact_kind, wish_kind,
+};
+pub use wish::Wish;
+
+/// The interface's id.
+pub const INTERFACE: &str = "rtor.discovery/1";
