@@ -1,0 +1,1 @@
+//! Files: the two stores, hashing, writing. Decides nothing about BitTorrent.

@@ -1,0 +1,1 @@
+//! What we decide: one torrent, facts in, deeds out. Pure.

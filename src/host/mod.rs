@@ -1,0 +1,1 @@
+//! Plugins: the bundled list, the registry, the loader.

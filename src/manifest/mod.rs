@@ -1,0 +1,1 @@
+//! The JSON that the verbs pass on: the only room that knows it.

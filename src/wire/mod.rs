@@ -1,0 +1,1 @@
+//! What peers say: bytes to messages and back. Pure.
