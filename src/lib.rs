@@ -17,3 +17,27 @@ pub mod net;
 pub mod driver;
 
 pub mod command;
+
+pub mod cli;
+pub mod env;
+pub mod error;
+pub mod sanitize;
+pub mod table;
+
+/// Runs the program: parses `env`'s arguments, does the verb, prints an error once.
+#[must_use]
+pub fn run(mut env: env::Env) -> error::Exit {
+    use clap::Parser as _;
+    let result = match cli::Cli::try_parse_from(env.args()) {
+        Ok(cli) => cli.verb.run(&cli.globals, &mut env),
+        Err(why) if why.use_stderr() => {
+            env.say_as_is(&why.to_string());
+            return error::Exit::Input;
+        }
+        Err(help) => env.write(help.to_string().as_bytes()).map(|()| error::Exit::Done),
+    };
+    result.unwrap_or_else(|error| {
+        env.say_as_is(&format!("{error}\n"));
+        error.exit()
+    })
+}

@@ -1,3 +1,8 @@
 //! The binary: everything is in the library.
 
-fn main() {}
+use rtor::env::Env;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(rtor::run(Env::of_process()).code())
+}

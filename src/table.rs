@@ -1,0 +1,68 @@
+//! Tables for people: the one place that draws them.
+//!
+//! Every cell passes through [`sanitize`], because comfy-table prints control characters raw and
+//! most cells are names from a torrent.
+
+use crate::sanitize::sanitize;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, presets};
+
+/// Rows of two columns: what, and its value.
+#[must_use]
+pub fn facts<'a>(width: usize, rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let mut table = plain(width);
+    for (what, value) in rows {
+        table.add_row([what.to_owned(), sanitize(&value).into_owned()]);
+    }
+    finish(&table)
+}
+
+/// Rows below a header; the columns in `numbers` (indices from 0) are set to the right.
+#[must_use]
+pub fn list(
+    width: usize,
+    header: &[&str],
+    numbers: &[usize],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let mut table = plain(width);
+    let align = |(i, text): (usize, &str)| {
+        let cell = Cell::new(sanitize(text));
+        if numbers.contains(&i) { cell.set_alignment(CellAlignment::Right) } else { cell }
+    };
+    table.set_header(header.iter().copied().enumerate().map(align));
+    for row in rows {
+        table.add_row(row.iter().map(String::as_str).enumerate().map(align));
+    }
+    finish(&table)
+}
+
+fn plain(width: usize) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    table
+}
+
+/// Without the blanks that fill up each line.
+fn finish(table: &comfy_table::Table) -> String {
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_reaches_no_terminal() {
+        let drawn = list(80, &["path"], &[], [vec!["a\u{1b}[2J\u{202e}b\nc".to_owned()]]);
+        assert!(drawn.contains("a\\u{1b}[2J\\u{202e}b\\u{a}c"), "{drawn}");
+        assert!(!facts(80, [("name", "\u{9b}x".to_owned())]).contains('\u{9b}'));
+    }
+}
