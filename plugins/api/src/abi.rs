@@ -48,6 +48,18 @@ impl<'a> Lent<'a> {
         Self::new(text.as_bytes())
     }
 
+    /// How many bytes are lent: to be asked before [`Lent::bytes`] where a limit holds.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.size
+    }
+
+    /// Whether nothing is lent.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
     /// The lent bytes.
     ///
     /// # Safety
@@ -103,4 +115,47 @@ pub struct Entry {
     pub about: Lent<'static>,
     /// `[any]` The table of interface `id`, null if this guest has none; valid for ever.
     pub interface: unsafe extern "C" fn(id: Lent<'_>) -> *const c_void,
+}
+
+/// Why a plugin has no table of an interface that can be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTable {
+    /// The plugin does not offer the interface.
+    Absent,
+    /// The table says that it has this many bytes, fewer than the interface's first revision.
+    TooSmall(u32),
+    /// A function of the table is null, or the table is not aligned.
+    Malformed,
+}
+
+/// The table behind a pointer that [`Entry::interface`] answered with.
+///
+/// `functions` are the offsets of the table's functions: a reference to a table in which one of
+/// them is null would be undefined behaviour before it is ever called.
+///
+/// # Safety
+/// `table` must be null or point to a `u32` size and as many bytes as that says, for ever.
+pub(crate) unsafe fn table<T>(
+    table: *const c_void,
+    functions: &[usize],
+) -> Result<&'static T, NoTable> {
+    if table.is_null() {
+        return Err(NoTable::Absent);
+    }
+    if !table.cast::<T>().is_aligned() {
+        return Err(NoTable::Malformed);
+    }
+    // SAFETY: every table begins with its size.
+    let size = unsafe { table.cast::<u32>().read() };
+    if (size as usize) < size_of::<T>() {
+        return Err(NoTable::TooSmall(size));
+    }
+    for &offset in functions {
+        // SAFETY: the table is at least as large as `T`, of which this is a field.
+        if unsafe { table.byte_add(offset).cast::<usize>().read() } == 0 {
+            return Err(NoTable::Malformed);
+        }
+    }
+    // SAFETY: it is aligned, large enough, and no function is null.
+    Ok(unsafe { &*table.cast::<T>() })
 }

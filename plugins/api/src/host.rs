@@ -68,7 +68,7 @@ pub trait Services: Send + Sync {
 pub(crate) struct HostBox {
     table: Box<Host>,
     // The double box gives a thin pointer for `context`.
-    _services: Box<Arc<dyn Services>>,
+    services: Box<Arc<dyn Services>>,
 }
 
 impl HostBox {
@@ -82,7 +82,11 @@ impl HostBox {
             log: log_shim,
             wake: wake_shim,
         });
-        Self { table, _services: services }
+        Self { table, services }
+    }
+
+    pub(crate) fn services(&self) -> &dyn Services {
+        &**self.services
     }
 
     pub(crate) fn as_ptr(&self) -> *const Host {

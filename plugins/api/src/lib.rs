@@ -28,7 +28,7 @@ mod host;
 mod options;
 pub mod strategy;
 
-pub use abi::{ABI, Entry, Lent, Status, Version};
+pub use abi::{ABI, Entry, Lent, NoTable, Status, Version};
 pub use addr::Addr;
 pub use guard::guard;
 pub use host::{Host, HostHandle, Level, Services};

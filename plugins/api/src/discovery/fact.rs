@@ -163,7 +163,7 @@ impl<'a> Fact<'a> {
     /// `raw` must hold the body that its kind names, lent for `'a`.
     pub(super) unsafe fn from_raw(raw: &'a RawFact) -> Option<Self> {
         use fact_kind as k;
-        let body = raw.body;
+        let body = &raw.body;
         // SAFETY: the caller's promise, for every member read here.
         unsafe {
             Some(match raw.kind {
@@ -186,7 +186,7 @@ impl<'a> Fact<'a> {
                     Self::Datagram { from: body.datagram.addr, bytes: body.datagram.bytes.bytes() }
                 }
                 k::HTTP_REPLY => {
-                    let raw = body.http_reply;
+                    let raw = &body.http_reply;
                     let reply = if raw.status == 0 {
                         Reply::Unreachable(raw.problem.utf8()?)
                     } else {

@@ -4,8 +4,9 @@ use super::raw::{RawSink, RawWish, Table};
 use super::{Answer, Fact, INTERFACE, Wish, fact::lent_slice};
 use crate::host::HostBox;
 pub use crate::strategy::host::Poisoned;
-use crate::{Entry, Lent, Services, Status};
+use crate::{Entry, Lent, Level, NoTable, Services, Status, abi};
 use std::ffi::c_void;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -16,14 +17,19 @@ pub const WISH_BYTES_MAX: usize = 64 << 10;
 /// Addresses that one `found` may carry.
 pub const ADDRS_MAX: usize = 4096;
 
-/// The discovery table of a plugin, if it has one that is large enough.
-#[must_use]
-pub fn table(entry: &'static Entry) -> Option<&'static Table> {
+/// The discovery table of a plugin.
+///
+/// # Errors
+/// Why there is none.
+pub fn table(entry: &'static Entry) -> Result<&'static Table, NoTable> {
+    let functions = [
+        offset_of!(Table, create),
+        offset_of!(Table, destroy),
+        offset_of!(Table, handle),
+        offset_of!(Table, deadline),
+    ];
     // SAFETY: `interface` answers with null or a table that is valid for ever.
-    let table = unsafe { (entry.interface)(Lent::text(INTERFACE)) }.cast::<Table>();
-    // SAFETY: as above; `size` is the first field of every table.
-    let table = unsafe { table.as_ref() }?;
-    (table.size as usize >= size_of::<Table>()).then_some(table)
+    unsafe { abi::table((entry.interface)(Lent::text(INTERFACE)), &functions) }
 }
 
 /// One instance of a discovery plugin.
@@ -31,7 +37,7 @@ pub struct Instance {
     table: &'static Table,
     instance: NonNull<c_void>,
     poisoned: bool,
-    _host: HostBox,
+    host: ManuallyDrop<HostBox>,
 }
 
 // SAFETY: `[engine]` functions may be called from any one thread at a time; `&mut` sees to that.
@@ -48,7 +54,7 @@ impl Instance {
         options: &str,
         services: Arc<dyn Services>,
     ) -> Result<Self, Status> {
-        let table = table(entry).ok_or(Status::FAILED)?;
+        let table = table(entry).map_err(|_| Status::FAILED)?;
         let host = HostBox::new(services);
         let mut instance = ptr::null_mut();
         // SAFETY: the host table lives in `host`, which this handle keeps.
@@ -56,7 +62,7 @@ impl Instance {
             unsafe { (table.create)(host.as_ptr(), Lent::text(options), &raw mut instance) };
         match NonNull::new(instance) {
             Some(instance) if status == Status::OK => {
-                Ok(Self { table, instance, poisoned: false, _host: host })
+                Ok(Self { table, instance, poisoned: false, host: ManuallyDrop::new(host) })
             }
             _ => Err(if status == Status::OK { Status::FAILED } else { status }),
         }
@@ -90,7 +96,7 @@ impl Instance {
         if self.poisoned {
             return Err(Poisoned);
         }
-        let mut pushed = Pushed { room: WISHES_MAX, wishes };
+        let mut pushed = Pushed { room: WISHES_MAX, refused: 0, wishes };
         let sink = RawSink {
             size: size_of::<RawSink>() as u32,
             reserved: 0,
@@ -101,6 +107,10 @@ impl Instance {
         let status = fact.with_raw(|fact| unsafe {
             (self.table.handle)(self.instance.as_ptr(), now_us, fact, &raw const sink)
         });
+        if pushed.refused > 0 {
+            let text = format!("{} wishes were refused: malformed or too large", pushed.refused);
+            self.host.services().log(Level::Warning, &text);
+        }
         match status {
             Status::OK => Ok(Answer::Mine),
             Status::DECLINED => Ok(Answer::Declined),
@@ -132,6 +142,7 @@ impl Instance {
 
 struct Pushed<'a> {
     room: usize,
+    refused: usize,
     wishes: &'a mut Vec<Wish<'static>>,
 }
 
@@ -146,7 +157,10 @@ unsafe extern "C" fn push(context: *mut c_void, wish: *const RawWish) -> Status 
             pushed.wishes.push(wish.into_owned());
             Status::OK
         }
-        _ => Status::FAILED,
+        _ => {
+            pushed.refused += 1;
+            Status::FAILED
+        }
     }
 }
 
@@ -165,10 +179,15 @@ fn within_limits(wish: &Wish<'_>) -> bool {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // A poisoned instance is never called again, not even to be destroyed: it leaks.
+        // A poisoned instance is never called again, not even to be destroyed. It leaks, and so
+        // does its host table: a thread of the guest's may still call back.
         if !self.poisoned {
-            // SAFETY: `instance` came from `create` and is not used again.
-            unsafe { (self.table.destroy)(self.instance.as_ptr()) }
+            // SAFETY: `instance` came from `create` and is not used again; the guest lets go of
+            // its host table in `destroy`, and neither is touched afterwards.
+            unsafe {
+                (self.table.destroy)(self.instance.as_ptr());
+                ManuallyDrop::drop(&mut self.host);
+            }
         }
     }
 }

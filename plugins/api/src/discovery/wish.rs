@@ -38,6 +38,9 @@ pub enum Wish<'a> {
     Finished,
 }
 
+/// `size_of::<RawWish>()` of the first revision, which every guest has.
+const SIZE_MIN: u32 = 56;
+
 fn lend(bytes: &[u8]) -> Lent<'static> {
     // SAFETY: only lifetimes differ; `with_raw` ends before the bytes do.
     unsafe { std::mem::transmute::<Lent<'_>, Lent<'static>>(Lent::new(bytes)) }
@@ -107,13 +110,20 @@ impl<'a> Wish<'a> {
         }
     }
 
-    /// Reads a wish; `None` if its kind is unknown or its text is not UTF-8.
+    /// Reads a wish; `None` if its kind is unknown, its text is not UTF-8, or it is smaller than
+    /// the smallest wish that ever was.
+    ///
+    /// The body is read member by member: a wish of an older guest may end before a later
+    /// union does, so the union as a whole must not be copied.
     ///
     /// # Safety
     /// `raw` must hold the body that its kind names, lent for `'a`.
     pub(super) unsafe fn from_raw(raw: &'a RawWish) -> Option<Self> {
         use wish_kind as k;
-        let body = raw.body;
+        let body = &raw.body;
+        if raw.size < SIZE_MIN {
+            return None;
+        }
         // SAFETY: the caller's promise.
         unsafe {
             Some(match raw.kind {

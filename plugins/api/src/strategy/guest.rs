@@ -23,6 +23,9 @@ pub struct Swarm<'a> {
 
 impl<'a> Swarm<'a> {
     /// A swarm from its columns; `have` has one bit a piece, least significant first.
+    ///
+    /// # Panics
+    /// If the columns are not of one length: a guest reads them by `availability`'s.
     #[must_use]
     pub const fn new(
         availability: &'a [u16],
@@ -32,6 +35,8 @@ impl<'a> Swarm<'a> {
         have_count: u32,
         playhead: u32,
     ) -> Self {
+        assert!(priority.len() == availability.len(), "one priority a piece");
+        assert!(have.len() >= availability.len().div_ceil(64), "one bit a piece");
         Self { availability, priority, seed, have_count, playhead, have }
     }
 

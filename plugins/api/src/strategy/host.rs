@@ -2,8 +2,9 @@
 
 use super::{INTERFACE, Swarm, Table};
 use crate::host::HostBox;
-use crate::{Entry, Lent, Services, Status};
+use crate::{Entry, Lent, Level, NoTable, Services, Status, abi};
 use std::ffi::c_void;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -11,14 +12,19 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Poisoned;
 
-/// The strategy table of a plugin, if it has one that is large enough.
-#[must_use]
-pub fn table(entry: &'static Entry) -> Option<&'static Table> {
+/// The strategy table of a plugin.
+///
+/// # Errors
+/// Why there is none.
+pub fn table(entry: &'static Entry) -> Result<&'static Table, NoTable> {
+    let functions = [
+        offset_of!(Table, create),
+        offset_of!(Table, destroy),
+        offset_of!(Table, epoch),
+        offset_of!(Table, rank),
+    ];
     // SAFETY: `interface` answers with null or a table that is valid for ever.
-    let table = unsafe { (entry.interface)(Lent::text(INTERFACE)) }.cast::<Table>();
-    // SAFETY: as above; `size` is the first field of every table.
-    let table = unsafe { table.as_ref() }?;
-    (table.size as usize >= size_of::<Table>()).then_some(table)
+    unsafe { abi::table((entry.interface)(Lent::text(INTERFACE)), &functions) }
 }
 
 /// One instance of a strategy plugin.
@@ -26,7 +32,7 @@ pub struct Instance {
     table: &'static Table,
     instance: NonNull<c_void>,
     poisoned: bool,
-    _host: HostBox,
+    host: ManuallyDrop<HostBox>,
 }
 
 // SAFETY: `[engine]` functions may be called from any one thread at a time; `&mut` sees to that.
@@ -43,7 +49,7 @@ impl Instance {
         options: &str,
         services: Arc<dyn Services>,
     ) -> Result<Self, Status> {
-        let table = table(entry).ok_or(Status::FAILED)?;
+        let table = table(entry).map_err(|_| Status::FAILED)?;
         let host = HostBox::new(services);
         let mut instance = ptr::null_mut();
         // SAFETY: the host table lives in `host`, which this handle keeps.
@@ -51,7 +57,7 @@ impl Instance {
             unsafe { (table.create)(host.as_ptr(), Lent::text(options), &raw mut instance) };
         match NonNull::new(instance) {
             Some(instance) if status == Status::OK => {
-                Ok(Self { table, instance, poisoned: false, _host: host })
+                Ok(Self { table, instance, poisoned: false, host: ManuallyDrop::new(host) })
             }
             _ => Err(if status == Status::OK { Status::FAILED } else { status }),
         }
@@ -77,7 +83,8 @@ impl Instance {
     /// [`Poisoned`] if the guest broke, now or before; `keys` may then be half written.
     ///
     /// # Panics
-    /// If `pieces` and `keys` differ in length.
+    /// If `pieces` and `keys` differ in length, or a piece is not of this torrent: a guest in C
+    /// would read beyond the columns.
     pub fn rank(
         &mut self,
         swarm: &Swarm<'_>,
@@ -85,11 +92,20 @@ impl Instance {
         keys: &mut [u64],
     ) -> Result<(), Poisoned> {
         assert_eq!(pieces.len(), keys.len(), "one key a piece");
+        assert!(
+            pieces.iter().all(|&piece| (piece as usize) < swarm.piece_count()),
+            "pieces of this torrent"
+        );
         let raw = swarm.raw();
         // SAFETY: everything is lent until the call returns; the lengths are equal.
         self.call(|table, instance| unsafe {
             (table.rank)(instance, &raw const raw, pieces.as_ptr(), keys.as_mut_ptr(), pieces.len())
         })
+    }
+
+    /// Says one line to the host, in the guest's place.
+    pub(super) fn say(&self, level: Level, text: &str) {
+        self.host.services().log(level, text);
     }
 
     fn call(
@@ -106,10 +122,15 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // A poisoned instance is never called again, not even to be destroyed: it leaks.
+        // A poisoned instance is never called again, not even to be destroyed. It leaks, and so
+        // does its host table: a thread of the guest's may still call back.
         if !self.poisoned {
-            // SAFETY: `instance` came from `create` and is not used again.
-            unsafe { (self.table.destroy)(self.instance.as_ptr()) }
+            // SAFETY: `instance` came from `create` and is not used again; the guest lets go of
+            // its host table in `destroy`, and neither is touched afterwards.
+            unsafe {
+                (self.table.destroy)(self.instance.as_ptr());
+                ManuallyDrop::drop(&mut self.host);
+            }
         }
     }
 }
