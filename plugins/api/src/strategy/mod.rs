@@ -5,8 +5,10 @@
 
 mod guest;
 pub mod host;
+mod ranker;
 
 pub use guest::{Strategy, Swarm, entry};
+pub use ranker::Ranker;
 
 use crate::{Host, Lent, Status};
 use std::ffi::c_void;
