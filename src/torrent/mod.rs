@@ -3,6 +3,7 @@
 //! Everything here is made once from untrusted bytes and then valid for ever; nobody validates
 //! again. This room does no I/O, and knows nothing of peers or JSON.
 
+pub mod bencode;
 pub mod bitfield;
 pub mod info;
 pub mod info_hash;
