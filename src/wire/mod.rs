@@ -1,1 +1,14 @@
 //! What peers say: bytes to messages and back. Pure.
+//!
+//! A peer's bytes become valid values here, or a [`Fault`] that ends the conversation. This
+//! room knows the grammar only; whether a message makes sense now is `engine`'s to say.
+
+pub mod extension;
+pub mod fault;
+pub mod frame;
+pub mod handshake;
+pub mod message;
+
+pub use fault::Fault;
+pub use handshake::Handshake;
+pub use message::{BlockSpec, Message};
