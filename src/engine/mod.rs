@@ -1,1 +1,496 @@
-//! What we decide: one torrent, facts in, deeds out. Pure.
+//! What we decide: one torrent, facts in, deeds out. Pure, deterministic, one thread of thought.
+//!
+//! [`Engine::handle`] takes a fact and pushes everything that follows from it; when nothing
+//! happens, [`Engine::deadline`] says when to call again. Time is a number and chance a seed, so
+//! the same engine runs on sockets and in a simulated swarm. A peer's fault ends in
+//! [`Output::HangUp`], a guest's in a warning; nothing that either sends makes this room fail.
+
+pub mod chance;
+mod choker;
+mod guests;
+mod input;
+mod open_piece;
+pub mod output;
+mod pace;
+pub mod picker;
+pub mod pool;
+mod scheduler;
+mod serving;
+pub mod session;
+mod tally;
+pub mod time;
+mod upkeep;
+mod wishes;
+
+pub use guests::Guest;
+pub use input::Input;
+pub use output::{Event, Output, Why};
+pub use tally::{PeerReport, Report};
+pub use time::Time;
+
+use crate::torrent::{Bitfield, Info, PieceIndex};
+use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
+use crate::wire::{Fault, Handshake, Message};
+use bytes::Bytes;
+use chance::Chance;
+use choker::Choker;
+use guests::Guests;
+use picker::{Blame, Picker, Rank};
+use pool::Pool;
+use rtor_plugin::Addr;
+use rtor_plugin::discovery::{Fact, Totals, Tracker};
+use session::{Said, Session};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tally::Tally;
+
+/// The engine's number for a connection, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub u32);
+
+/// What a download is to be. There is no default: fetch, get, seed and the simulator each say
+/// what they mean.
+pub struct Config {
+    /// The torrent.
+    pub info: Arc<Info>,
+    /// Our own 20 bytes (BEP 20).
+    pub peer_id: [u8; 20],
+    /// Client and version, for `v` of BEP 10.
+    pub client: String,
+    /// Pieces that are verified and stored.
+    pub have: Bitfield,
+    /// Pieces that are to be had at the end.
+    pub wanted: Bitfield,
+    /// Blocks that an earlier run left, unverified.
+    pub partial: Vec<(PieceIndex, Vec<usize>)>,
+    /// Announce URLs, tier by tier.
+    pub trackers: Vec<Vec<String>>,
+    /// Where we accept TCP; 0: nowhere.
+    pub port: u16,
+    /// Connections at once.
+    pub peers_max: usize,
+    /// Chance.
+    pub seed: u64,
+    /// The order of pieces.
+    pub rank: Box<dyn Rank>,
+    /// Who finds peers.
+    pub guests: Vec<Guest>,
+}
+
+/// A connection that has not greeted yet.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    addr: SocketAddr,
+    came_to_us: bool,
+    since: Time,
+}
+
+/// One torrent.
+pub struct Engine {
+    info: Arc<Info>,
+    handshake: Handshake,
+    client: String,
+    trackers: Vec<Vec<String>>,
+    port: u16,
+    peers_max: usize,
+    seed: u64,
+    rank: Box<dyn Rank>,
+    picker: Picker,
+    pool: Pool,
+    guests: Guests,
+    choker: Choker,
+    chance: Chance,
+    tally: Tally,
+    wanted_at_start: usize,
+    complete_at_start: bool,
+    pending: BTreeMap<PeerId, Pending>,
+    sessions: BTreeMap<PeerId, Session>,
+    /// Peers that may be asked for more.
+    hungry: BTreeSet<PeerId>,
+    partial: Vec<(PieceIndex, Vec<usize>)>,
+    peers_named: u32,
+    upkeep_at: Time,
+    progress_at: Time,
+    started: bool,
+    stopping: bool,
+    farewell_told: bool,
+    completed_told: bool,
+}
+
+impl Engine {
+    /// An engine that waits for [`Input::Started`].
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let Config { info, have, wanted, seed, .. } = config;
+        let complete_at_start = have.is_full();
+        let picker = Picker::new(Arc::clone(&info), have, &wanted, seed);
+        Self {
+            handshake: Handshake::new(info.hashes.on_the_wire(), config.peer_id),
+            client: config.client,
+            trackers: config.trackers,
+            port: config.port,
+            peers_max: config.peers_max,
+            seed,
+            rank: config.rank,
+            wanted_at_start: picker.wanted_left(),
+            complete_at_start,
+            picker,
+            pool: Pool::default(),
+            guests: Guests::new(config.guests, info.private),
+            choker: Choker::new(),
+            chance: Chance::new(seed),
+            tally: Tally::default(),
+            pending: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            hungry: BTreeSet::new(),
+            partial: config.partial,
+            peers_named: 0,
+            upkeep_at: Time(0),
+            progress_at: Time(0),
+            started: false,
+            stopping: false,
+            farewell_told: false,
+            completed_told: false,
+            info,
+        }
+    }
+
+    /// A fact in; everything that follows from it is pushed into `out`.
+    pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Started => self.start(now, out),
+            Input::Named(addr) => {
+                self.pool.found(now, addr, "user", true);
+            }
+            Input::Dialled(peer) => self.dialled(now, peer, out),
+            Input::Accepted(peer, from) => self.accepted(now, peer, from, out),
+            Input::Greeted(peer, handshake) => self.greeted(now, peer, &handshake, out),
+            Input::Received(peer, message) => self.received(now, peer, message, out),
+            Input::Sent(peer, count) => self.sent(peer, count, out),
+            Input::Lost(peer, why) => self.drop_peer(now, peer, Why::Lost(why), out),
+            Input::Checked(piece, good) => self.checked(now, piece, good, out),
+            Input::Loaded(peer, spec, data) => self.loaded(now, peer, spec, data, out),
+            Input::Datagram(from, bytes) => {
+                let fact = Fact::Datagram { from: Addr::from(from), bytes: &bytes };
+                self.with_guests(now, out, |guests, wished| guests.offer(now, &fact, wished));
+            }
+            Input::HttpReplied(guest, ticket, reply) => {
+                self.http_replied(now, guest, ticket, &reply, out);
+            }
+            Input::Resolved(guest, ticket, found) => self.resolved(now, guest, ticket, found, out),
+            Input::Woken(guest) => self.tell_guest(now, guest, &Fact::Woken, out),
+            Input::Stopped => self.stop(now, out),
+            Input::Deadline => {}
+        }
+        self.upkeep(now, out);
+        self.ask_hungry(now, out);
+        self.dial(now, out);
+        self.tell_completion(now, out);
+    }
+
+    /// When to call again with [`Input::Deadline`] if nothing else happens.
+    pub fn deadline(&mut self) -> Option<Time> {
+        if !self.started {
+            return None;
+        }
+        let upkeep = (!self.sessions.is_empty() || !self.pending.is_empty() || self.stopping)
+            .then_some(self.upkeep_at);
+        let dial = self.has_room_to_dial().then(|| self.pool.deadline()).flatten();
+        let progress = (!self.stopping).then_some(self.progress_at);
+        [upkeep, dial, progress, self.guests.deadline()].into_iter().flatten().min()
+    }
+
+    /// A number for a connection that somebody opened to us.
+    pub fn next_peer(&mut self) -> PeerId {
+        self.peers_named += 1;
+        PeerId(self.peers_named)
+    }
+
+    /// Verified pieces.
+    #[must_use]
+    pub const fn have(&self) -> &Bitfield {
+        self.picker.have()
+    }
+
+    /// Whether every wanted piece is verified.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.picker.wanted_left() == 0
+    }
+
+    /// Bytes of wanted pieces that are still to come.
+    #[must_use]
+    pub const fn left_bytes(&self) -> u64 {
+        self.picker.left_bytes()
+    }
+
+    /// Peers that finished their handshake and are here.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// What the download was like so far.
+    #[must_use]
+    pub fn report(&self, now: Time) -> Report {
+        self.tally.report(now, self.sessions.values().map(|s| (s, self.source_of(s))))
+    }
+
+    fn source_of(&self, session: &Session) -> &str {
+        self.pool.source(session.addr).unwrap_or("incoming")
+    }
+
+    fn start(&mut self, now: Time, out: &mut Vec<Output>) {
+        self.started = true;
+        for (piece, blocks) in std::mem::take(&mut self.partial) {
+            if self.picker.resumed(piece, &blocks) {
+                out.push(Output::Check(piece));
+            }
+        }
+        let trackers = std::mem::take(&mut self.trackers);
+        let tiers = (0..).zip(&trackers);
+        let fact = Fact::Started {
+            info_hash: &self.handshake.info_hash.clone(),
+            peer_id: &self.handshake.peer_id.clone(),
+            trackers: tiers
+                .flat_map(|(tier, urls)| urls.iter().map(move |url| Tracker { url, tier }))
+                .collect(),
+            seed: self.seed,
+            port: self.port,
+            private: self.info.private,
+            totals: self.totals(),
+        };
+        self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
+    }
+
+    fn stop(&mut self, now: Time, out: &mut Vec<Output>) {
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
+        let fact = Fact::Stopped(self.totals());
+        self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
+        let everyone: Vec<PeerId> =
+            self.sessions.keys().chain(self.pending.keys()).copied().collect();
+        for peer in everyone {
+            self.hang_up(now, peer, Why::Stopped, out);
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            uploaded: self.tally.uploaded_bytes,
+            downloaded: self.tally.downloaded_bytes,
+            left: self.picker.left_bytes(),
+            peers: self.sessions.len() as u32,
+            peers_wanted: self.peers_wanted() as u32,
+        }
+    }
+
+    fn peers_wanted(&self) -> usize {
+        let here = self.sessions.len() + self.pending.len() + self.pool.idle_count();
+        if self.stopping { 0 } else { self.peers_max.saturating_sub(here) }
+    }
+
+    fn has_room_to_dial(&self) -> bool {
+        let here = self.sessions.len() + self.pending.len();
+        self.started && !self.stopping && !self.is_complete() && here < self.peers_max
+    }
+
+    fn dial(&mut self, now: Time, out: &mut Vec<Output>) {
+        while self.has_room_to_dial() {
+            let Some(addr) = self.pool.next(now) else { return };
+            let peer = self.next_peer();
+            self.pending.insert(peer, Pending { addr, came_to_us: false, since: now });
+            out.push(Output::Dial(peer, addr));
+        }
+    }
+
+    fn dialled(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        if let Some(pending) = self.pending.get_mut(&peer) {
+            pending.since = now;
+            out.push(Output::Greet(peer, self.handshake));
+        }
+    }
+
+    fn accepted(&mut self, now: Time, peer: PeerId, from: SocketAddr, out: &mut Vec<Output>) {
+        let full = self.sessions.len() + self.pending.len() >= self.peers_max;
+        if full || self.stopping || !self.started {
+            out.push(Output::HangUp(peer));
+            return;
+        }
+        self.pending.insert(peer, Pending { addr: from, came_to_us: true, since: now });
+        out.push(Output::Greet(peer, self.handshake));
+    }
+
+    fn greeted(&mut self, now: Time, peer: PeerId, theirs: &Handshake, out: &mut Vec<Output>) {
+        let Some(pending) = self.pending.get(&peer).copied() else { return };
+        let twice = || self.sessions.values().any(|s| s.peer_id == theirs.peer_id);
+        let why = if theirs.info_hash != self.handshake.info_hash {
+            Some(Why::Fault(Fault::InfoHash))
+        } else if theirs.peer_id == self.handshake.peer_id {
+            self.pool.ban(pending.addr);
+            Some(Why::Ourselves)
+        } else if twice() {
+            Some(Why::Twice)
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            self.hang_up(now, peer, why, out);
+            return;
+        }
+        self.pending.remove(&peer);
+        self.pool.connected(pending.addr);
+        let pieces = self.info.layout.piece_count();
+        let mut session = Session::new(now, pending.addr, pieces);
+        session.peer_id = theirs.peer_id;
+        if theirs.extensions() {
+            out.push(Output::Send(peer, self.extension_handshake()));
+        }
+        if self.picker.have_count() > 0 {
+            let bits = Bytes::from(self.picker.have().to_wire());
+            out.push(Output::Send(peer, Message::Bitfield(bits)));
+        }
+        self.sessions.insert(peer, session);
+        let (addr, came_to_us) = (pending.addr, pending.came_to_us);
+        out.push(Output::Tell(Event::Joined { peer, addr, came_to_us }));
+        let fact =
+            Fact::PeerJoined { peer: peer.0, addr: Addr::from(addr), came_to_us, seed: false };
+        self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
+    }
+
+    fn extension_handshake(&self) -> Message {
+        let handshake = ExtensionHandshake {
+            ids: self.guests.extensions().map(|(name, id)| (name.to_owned(), id)).collect(),
+            client: Some(self.client.clone()),
+            reqq: Some(session::REQUESTS_QUEUED_MAX as u32),
+            port: (self.port != 0).then_some(self.port),
+            metadata_size: None,
+        };
+        Message::Extended { id: HANDSHAKE_ID, payload: handshake.encode() }
+    }
+
+    fn received(&mut self, now: Time, peer: PeerId, message: Message, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        match session.hear(now, message, &self.info.layout) {
+            Err(fault) => {
+                self.pool.lost(now, self.sessions[&peer].addr);
+                self.hang_up(now, peer, Why::Fault(fault), out);
+            }
+            Ok(said) => self.heard(now, peer, said, out),
+        }
+    }
+
+    fn heard(&mut self, now: Time, peer: PeerId, said: Said, out: &mut Vec<Output>) {
+        match said {
+            Said::Nothing | Said::NotInterested | Said::Extensions => {}
+            Said::Pieces => {
+                self.picker.joined(&self.sessions[&peer].theirs);
+                self.mind_interest(now, peer, out);
+            }
+            Said::Piece(piece) => {
+                self.picker.has(piece);
+                self.mind_interest(now, peer, out);
+            }
+            Said::Unchoked => {
+                self.hungry.insert(peer);
+            }
+            Said::Choked(owed) => {
+                owed.into_iter().for_each(|block| self.picker.refused(peer, block));
+                self.all_hungry();
+            }
+            Said::Interested => self.serve_newcomer(now, peer, out),
+            Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
+            Said::LateBlock(block, data) => self.late_block_came(peer, block, data, out),
+            Said::Request => self.load_requests(peer, out),
+            Said::Extension(id, payload) => {
+                self.with_guests(now, out, |guests, wished| {
+                    guests.extension(now, peer.0, id, &payload, wished);
+                });
+            }
+        }
+    }
+
+    fn mind_interest(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let interesting = self.picker.is_interesting(&session.theirs);
+        if interesting == session.we_are_interested {
+            if interesting && !session.chokes_us {
+                self.hungry.insert(peer);
+            }
+            return;
+        }
+        session.we_are_interested = interesting;
+        session.last_said = now;
+        let message = if interesting { Message::Interested } else { Message::NotInterested };
+        out.push(Output::Send(peer, message));
+        self.hungry.insert(peer);
+    }
+
+    fn checked(&mut self, now: Time, piece: PieceIndex, good: bool, out: &mut Vec<Output>) {
+        if good {
+            self.picker.verified(piece);
+            self.tally.progressed(now, self.picker.wanted_left(), self.wanted_at_start);
+            out.push(Output::Tell(Event::Verified(piece)));
+            for (peer, session) in &mut self.sessions {
+                // BEP 3: a peer that has it need not be told.
+                if !session.theirs.contains(piece.at()) {
+                    session.last_said = now;
+                    out.push(Output::Send(*peer, Message::Have(piece.get())));
+                }
+            }
+            return;
+        }
+        self.tally.hash_failures += 1;
+        self.tally.wasted_bytes += u64::from(self.info.layout.piece_size(piece));
+        out.push(Output::Tell(Event::Failed(piece)));
+        if let Blame::Proven(liar) = self.picker.failed(piece) {
+            if let Some(session) = self.sessions.get(&liar) {
+                self.pool.ban(session.addr);
+            }
+            self.hang_up(now, liar, Why::Poisoned, out);
+        }
+        self.all_hungry();
+    }
+
+    /// Closes a connection that we no longer want.
+    fn hang_up(&mut self, now: Time, peer: PeerId, why: Why, out: &mut Vec<Output>) {
+        out.push(Output::HangUp(peer));
+        self.drop_peer(now, peer, why, out);
+    }
+
+    /// Forgets a connection that is gone.
+    fn drop_peer(&mut self, now: Time, peer: PeerId, why: Why, out: &mut Vec<Output>) {
+        self.hungry.remove(&peer);
+        if let Some(pending) = self.pending.remove(&peer) {
+            if !pending.came_to_us {
+                self.pool.lost(now, pending.addr);
+            }
+            out.push(Output::Tell(Event::Left { peer, addr: pending.addr, why }));
+            return;
+        }
+        let Some(session) = self.sessions.remove(&peer) else { return };
+        let addr = session.addr;
+        self.tally.ended(now, &session, self.pool.source(addr).unwrap_or("incoming"), &why);
+        self.pool.lost(now, addr);
+        self.picker.left(peer, &session.theirs, session.asked.iter().map(|asked| asked.block));
+        out.push(Output::Tell(Event::Left { peer, addr, why }));
+        let fact = Fact::PeerLeft { peer: peer.0, addr: Addr::from(addr) };
+        self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
+        self.all_hungry();
+    }
+
+    fn tell_completion(&mut self, now: Time, out: &mut Vec<Output>) {
+        if !self.started || !self.is_complete() || self.completed_told {
+            return;
+        }
+        self.completed_told = true;
+        out.push(Output::Tell(Event::Completed));
+        // Trackers count downloads of the whole torrent that they saw begin (BEP 3, `completed`).
+        if self.picker.have().is_full() && !self.complete_at_start {
+            let fact = Fact::Completed(self.totals());
+            self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
+        }
+    }
+}

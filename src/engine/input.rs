@@ -1,0 +1,45 @@
+//! [`Input`]: everything that can happen to an engine.
+
+use super::PeerId;
+use crate::torrent::PieceIndex;
+use crate::wire::{BlockSpec, Handshake, Message};
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// A fact for the engine.
+#[derive(Debug)]
+pub enum Input {
+    /// Begin: ask guests for peers, dial.
+    Started,
+    /// The user, or a torrent, named a peer.
+    Named(SocketAddr),
+    /// A dial succeeded.
+    Dialled(PeerId),
+    /// A peer came to us, and its handshake was about this torrent. The id is from
+    /// [`Engine::next_peer`](super::Engine::next_peer).
+    Accepted(PeerId, SocketAddr),
+    /// A peer's handshake.
+    Greeted(PeerId, Handshake),
+    /// A message of a peer.
+    Received(PeerId, Message),
+    /// `count` blocks that were sent to a peer have left for its socket.
+    Sent(PeerId, usize),
+    /// A dial failed or a connection ended, and why, for people.
+    Lost(PeerId, String),
+    /// A piece was hashed; a good one is stored.
+    Checked(PieceIndex, bool),
+    /// A block was read for upload; `None`: it could not be.
+    Loaded(PeerId, BlockSpec, Option<Bytes>),
+    /// A datagram arrived on the one UDP port.
+    Datagram(SocketAddr, Bytes),
+    /// An HTTP request of guest number `.0` ended: status and body, or why not.
+    HttpReplied(usize, u64, Result<(u32, Bytes), String>),
+    /// A look-up of guest number `.0` ended: addresses, or why not.
+    Resolved(usize, u64, Result<Vec<SocketAddr>, String>),
+    /// Guest number `.0` called `wake`.
+    Woken(usize),
+    /// Say good-bye: no new requests, `stopped` to trackers.
+    Stopped,
+    /// The moment that [`Engine::deadline`](super::Engine::deadline) named has come.
+    Deadline,
+}

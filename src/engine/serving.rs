@@ -1,0 +1,91 @@
+//! Giving back: the engine's half that unchokes, reads and sends blocks.
+
+use super::choker::Choker;
+use super::output::Output;
+use super::time::Time;
+use super::{Engine, PeerId};
+use crate::wire::{BlockSpec, Message};
+use bytes::Bytes;
+
+/// Blocks of one peer that are being read or wait in its socket's queue; the rest of its
+/// requests wait as numbers, not as bytes.
+const SERVING_MAX: usize = 32;
+
+impl Engine {
+    /// A peer became interested: it need not wait for the next round if there is room.
+    pub(super) fn serve_newcomer(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        if Choker::has_room(&self.sessions) {
+            self.unchoke(now, peer, out);
+        }
+    }
+
+    /// If a round of the choker is due: serves whom it chose, and nobody else.
+    pub(super) fn rechoke(&mut self, now: Time, out: &mut Vec<Output>) {
+        let complete = self.is_complete();
+        let Some(served) = self.choker.round(now, &mut self.chance, &mut self.sessions, complete)
+        else {
+            return;
+        };
+        for (peer, session) in &mut self.sessions {
+            if !session.choked_by_us && !served.contains(peer) {
+                session.choke();
+                session.last_said = now;
+                out.push(Output::Send(*peer, Message::Choke));
+            }
+        }
+        served.into_iter().for_each(|peer| self.unchoke(now, peer, out));
+    }
+
+    fn unchoke(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        if let Some(session) = self.sessions.get_mut(&peer).filter(|s| s.choked_by_us) {
+            session.choked_by_us = false;
+            session.last_said = now;
+            out.push(Output::Send(peer, Message::Unchoke));
+        }
+    }
+
+    /// Has as many of a peer's requests read as may be under way.
+    pub(super) fn load_requests(&mut self, peer: PeerId, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        while session.serving < SERVING_MAX {
+            let Some((piece, spec)) = session.requests.pop_front() else { return };
+            // What we do not have is not read; the peer's request was a mistake of its own.
+            if self.picker.have().contains(piece.at()) {
+                session.serving += 1;
+                out.push(Output::Load(peer, piece, spec));
+            }
+        }
+    }
+
+    /// A block was read.
+    pub(super) fn loaded(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        spec: BlockSpec,
+        data: Option<Bytes>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let Some(data) = data.filter(|_| !session.choked_by_us) else {
+            session.serving = session.serving.saturating_sub(1);
+            self.load_requests(peer, out);
+            return;
+        };
+        let bytes = data.len() as u64;
+        session.uploaded_bytes += bytes;
+        session.uploaded_lately += bytes;
+        session.last_said = now;
+        self.tally.uploaded_bytes += bytes;
+        let BlockSpec { index, offset, .. } = spec;
+        out.push(Output::Send(peer, Message::Piece { index, offset, data }));
+    }
+
+    /// Blocks left for the peer's socket: the next ones may be read.
+    pub(super) fn sent(&mut self, peer: PeerId, count: usize, out: &mut Vec<Output>) {
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.serving = session.serving.saturating_sub(count);
+            self.load_requests(peer, out);
+        }
+    }
+}

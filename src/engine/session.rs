@@ -1,0 +1,297 @@
+//! [`Session`]: one peer's conversation, from the first byte to the last.
+//!
+//! It holds what both sides have said and what each owes the other, turns messages into
+//! [`Said`], and knows what is out of order. It does not choose: which block, whom to unchoke
+//! and whether to hang up are the engine's.
+
+use super::pace::Pace;
+use super::time::Time;
+use crate::torrent::{Bitfield, Block, Layout, PieceIndex};
+use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
+use crate::wire::{BlockSpec, Fault, Message};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+/// Requests of a peer that we queue; announced as `reqq` (BEP 10).
+pub const REQUESTS_QUEUED_MAX: usize = 1000;
+/// Requests kept beyond that: a peer may have sent them before it heard our limit.
+const REQUESTS_QUEUED_SLACK: usize = 1000;
+/// Bytes that a peer may ask for at once (BEP 3: clients hang up above 16 KiB; some ask 32).
+const REQUEST_BYTES_MAX: u32 = 128 << 10;
+/// Blocks that were given up and may still arrive; older ones are forgotten.
+const LET_GO_MAX: usize = 10_000;
+
+/// A request under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) block: Block,
+    pub(super) at: Time,
+}
+
+/// What a message meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Nothing that matters to anyone else.
+    Nothing,
+    /// It has these pieces.
+    Pieces,
+    /// It has one more piece.
+    Piece(PieceIndex),
+    /// It will answer requests.
+    Unchoked,
+    /// It will not; these blocks are owed no more.
+    Choked(Vec<Block>),
+    /// It wants pieces of ours.
+    Interested,
+    /// It wants none.
+    NotInterested,
+    /// A block that it owed, asked at this time.
+    Block(Block, Time, Bytes),
+    /// A block that it no longer owed: asked once, then given up.
+    LateBlock(Block, Bytes),
+    /// It wants a block: the queue has grown.
+    Request,
+    /// Its extension handshake.
+    Extensions,
+    /// A message of an extension that we announced under this id.
+    Extension(u8, Bytes),
+}
+
+/// One peer's conversation.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) addr: SocketAddr,
+    pub(super) joined: Time,
+    pub(super) peer_id: [u8; 20],
+    pub(super) client: Option<String>,
+    pub(super) theirs: Bitfield,
+    pub(super) chokes_us: bool,
+    pub(super) choked_by_us: bool,
+    pub(super) is_interested: bool,
+    pub(super) we_are_interested: bool,
+    pub(super) pace: Pace,
+    pub(super) last_heard: Time,
+    pub(super) last_block: Time,
+    pub(super) last_said: Time,
+    /// Requests under way, oldest first.
+    pub(super) asked: VecDeque<Asked>,
+    let_go: VecDeque<Block>,
+    /// What it asked of us and is still to be read from disk.
+    pub(super) requests: VecDeque<(PieceIndex, BlockSpec)>,
+    /// Blocks of its requests that are being read or written to its socket.
+    pub(super) serving: usize,
+    extension_ids: BTreeMap<String, u8>,
+    /// Where it listens, if it said (`p`, BEP 10).
+    pub(super) listens_on: Option<u16>,
+    may_send_bitfield: bool,
+    pub(super) downloaded_bytes: u64,
+    pub(super) uploaded_bytes: u64,
+    /// Since the choker's last round.
+    pub(super) downloaded_lately: u64,
+    pub(super) uploaded_lately: u64,
+}
+
+impl Session {
+    pub(super) fn new(now: Time, addr: SocketAddr, piece_count: usize) -> Self {
+        Self {
+            addr,
+            joined: now,
+            peer_id: [0; 20],
+            client: None,
+            theirs: Bitfield::new(piece_count),
+            chokes_us: true,
+            choked_by_us: true,
+            is_interested: false,
+            we_are_interested: false,
+            pace: Pace::new(now),
+            last_heard: now,
+            last_block: now,
+            last_said: now,
+            asked: VecDeque::new(),
+            let_go: VecDeque::new(),
+            requests: VecDeque::new(),
+            serving: 0,
+            extension_ids: BTreeMap::new(),
+            listens_on: None,
+            may_send_bitfield: true,
+            downloaded_bytes: 0,
+            uploaded_bytes: 0,
+            downloaded_lately: 0,
+            uploaded_lately: 0,
+        }
+    }
+
+    /// What `message` means now.
+    pub(super) fn hear(
+        &mut self,
+        now: Time,
+        message: Message,
+        layout: &Layout,
+    ) -> Result<Said, Fault> {
+        self.last_heard = now;
+        let first = std::mem::take(&mut self.may_send_bitfield);
+        match message {
+            Message::KeepAlive | Message::Unknown(_) | Message::Port(_) => {
+                self.may_send_bitfield = first;
+                Ok(Said::Nothing)
+            }
+            Message::Choke => Ok(self.hear_choke()),
+            Message::Unchoke => {
+                self.chokes_us = false;
+                Ok(Said::Unchoked)
+            }
+            Message::Interested => {
+                self.is_interested = true;
+                Ok(Said::Interested)
+            }
+            Message::NotInterested => {
+                self.is_interested = false;
+                Ok(Said::NotInterested)
+            }
+            Message::Have(index) => {
+                let piece = layout.piece(index).ok_or(Fault::Piece(index))?;
+                Ok(if self.theirs.insert(piece.at()) { Said::Piece(piece) } else { Said::Nothing })
+            }
+            Message::Bitfield(bits) => {
+                let theirs = Bitfield::from_wire(&bits, layout.piece_count())?;
+                if !first {
+                    return Err(Fault::LateBitfield);
+                }
+                self.theirs = theirs;
+                Ok(Said::Pieces)
+            }
+            Message::Request(spec) => self.hear_request(spec, layout),
+            Message::Cancel(spec) => {
+                self.requests.retain(|(_, request)| *request != spec);
+                Ok(Said::Nothing)
+            }
+            Message::Piece { index, offset, data } => {
+                self.hear_block(now, index, offset, data, layout)
+            }
+            Message::Extended { id: HANDSHAKE_ID, payload } => {
+                // BEP 10's handshake may come before the bitfield.
+                self.may_send_bitfield = first;
+                self.hear_extensions(&payload)
+            }
+            Message::Extended { id, payload } => Ok(Said::Extension(id, payload)),
+        }
+    }
+
+    fn hear_choke(&mut self) -> Said {
+        self.chokes_us = true;
+        let owed: Vec<Block> = self.asked.drain(..).map(|asked| asked.block).collect();
+        // What was already on its way when the choke was sent may still arrive.
+        owed.iter().for_each(|block| self.let_go(*block));
+        Said::Choked(owed)
+    }
+
+    fn hear_request(&mut self, spec: BlockSpec, layout: &Layout) -> Result<Said, Fault> {
+        let BlockSpec { index, offset, length } = spec;
+        let fault = Fault::Request { index, offset, length };
+        let piece = layout
+            .lies_inside(index, offset, length)
+            .filter(|_| length <= REQUEST_BYTES_MAX)
+            .ok_or(fault)?;
+        if self.choked_by_us {
+            // It was on its way when our choke was; without BEP 6 there is nothing to answer.
+            return Ok(Said::Nothing);
+        }
+        if self.requests.len() >= REQUESTS_QUEUED_MAX + REQUESTS_QUEUED_SLACK {
+            return Err(Fault::RequestFlood);
+        }
+        self.requests.push_back((piece, spec));
+        Ok(Said::Request)
+    }
+
+    fn hear_block(
+        &mut self,
+        now: Time,
+        index: u32,
+        offset: u32,
+        data: Bytes,
+        layout: &Layout,
+    ) -> Result<Said, Fault> {
+        let unrequested = Fault::Unrequested { index, offset };
+        let block =
+            layout.block_at(index, offset, data.len() as u32).ok_or_else(|| unrequested.clone())?;
+        if let Some(at) = self.asked.iter().position(|asked| asked.block == block) {
+            let asked = self.asked.remove(at).map_or(now, |asked| asked.at);
+            self.last_block = now;
+            return Ok(Said::Block(block, asked, data));
+        }
+        match self.let_go.iter().position(|gone| *gone == block) {
+            Some(at) => {
+                self.let_go.remove(at);
+                Ok(Said::LateBlock(block, data))
+            }
+            None => Err(unrequested),
+        }
+    }
+
+    fn hear_extensions(&mut self, payload: &[u8]) -> Result<Said, Fault> {
+        let handshake = ExtensionHandshake::decode(payload)?;
+        if let Some(reqq) = handshake.reqq {
+            self.pace.announced(reqq);
+        }
+        self.client = handshake.client.or_else(|| self.client.take());
+        self.listens_on = handshake.port.or(self.listens_on);
+        for (name, id) in handshake.ids {
+            // An id of 0 switches the extension off.
+            if id == 0 {
+                self.extension_ids.remove(&name);
+            } else {
+                self.extension_ids.insert(name, id);
+            }
+        }
+        Ok(Said::Extensions)
+    }
+
+    /// The id under which it wants messages of the extension `name`, if it speaks it.
+    pub(super) fn extension_id(&self, name: &str) -> Option<u8> {
+        self.extension_ids.get(name).copied()
+    }
+
+    /// The block was asked of it.
+    pub(super) fn ask(&mut self, now: Time, block: Block) {
+        if self.asked.is_empty() {
+            self.pace.resumed(now);
+            self.last_block = now;
+        }
+        self.asked.push_back(Asked { block, at: now });
+    }
+
+    /// It need not send the block any more; whether it was owed.
+    pub(super) fn give_up(&mut self, block: Block) -> bool {
+        let before = self.asked.len();
+        self.asked.retain(|asked| asked.block != block);
+        let owed = self.asked.len() < before;
+        if owed {
+            self.let_go(block);
+        }
+        owed
+    }
+
+    /// When it must have sent something, if it owes anything.
+    pub(super) fn patience_ends(&self) -> Option<Time> {
+        self.asked.front().map(|_| self.last_block + self.pace.patience_us())
+    }
+
+    /// Whether it has every piece.
+    pub(super) fn is_seed(&self) -> bool {
+        self.theirs.is_full()
+    }
+
+    /// Forgets its requests, as a choke does.
+    pub(super) fn choke(&mut self) {
+        self.choked_by_us = true;
+        self.requests.clear();
+    }
+
+    fn let_go(&mut self, block: Block) {
+        if self.let_go.len() >= LET_GO_MAX {
+            self.let_go.pop_front();
+        }
+        self.let_go.push_back(block);
+    }
+}

@@ -1,0 +1,109 @@
+//! [`Tally`]: what was moved, wasted and by whom; [`Report`]: the same for the result.
+
+use super::output::Why;
+use super::session::Session;
+use super::time::Time;
+use std::net::SocketAddr;
+
+/// Peers that a report lists; of the rest only the sums are known.
+const PEERS_REPORTED_MAX: usize = 1000;
+
+/// What a download was like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Bytes of blocks received, duplicates among them.
+    pub downloaded_bytes: u64,
+    /// Bytes of blocks sent.
+    pub uploaded_bytes: u64,
+    /// Bytes of blocks that were here already.
+    pub duplicate_bytes: u64,
+    /// Bytes of pieces that failed their check.
+    pub wasted_bytes: u64,
+    /// Pieces that failed their check.
+    pub hash_failures: u64,
+    /// From 99 % of the wanted pieces to all of them, once there.
+    pub t_99_to_100_us: Option<u64>,
+    /// Those that finished a handshake.
+    pub peers: Vec<PeerReport>,
+}
+
+/// What one peer was like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerReport {
+    /// Its address.
+    pub addr: SocketAddr,
+    /// Client and version, if it said.
+    pub client: Option<String>,
+    /// Who found it: `tracker`, `user`, `incoming`.
+    pub source: String,
+    /// Bytes of blocks received from it.
+    pub downloaded_bytes: u64,
+    /// Bytes of blocks sent to it.
+    pub uploaded_bytes: u64,
+    /// How long it was here.
+    pub connected_us: u64,
+    /// Why it left, if it did.
+    pub left: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) downloaded_bytes: u64,
+    pub(super) uploaded_bytes: u64,
+    pub(super) duplicate_bytes: u64,
+    pub(super) wasted_bytes: u64,
+    pub(super) hash_failures: u64,
+    pub(super) at_99: Option<Time>,
+    pub(super) at_100: Option<Time>,
+    ended: Vec<PeerReport>,
+}
+
+impl Tally {
+    /// `left` of `all` wanted pieces are still to come.
+    pub(super) fn progressed(&mut self, now: Time, left: usize, all: usize) {
+        if left * 100 <= all {
+            self.at_99.get_or_insert(now);
+        }
+        if left == 0 {
+            self.at_100.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn ended(&mut self, now: Time, session: &Session, source: &str, why: &Why) {
+        if self.ended.len() < PEERS_REPORTED_MAX {
+            self.ended.push(report_of(now, session, source, Some(why.to_string())));
+        }
+    }
+
+    pub(super) fn report<'a>(
+        &self,
+        now: Time,
+        here: impl Iterator<Item = (&'a Session, &'a str)>,
+    ) -> Report {
+        let mut peers = self.ended.clone();
+        let room = PEERS_REPORTED_MAX.saturating_sub(peers.len());
+        peers
+            .extend(here.take(room).map(|(session, source)| report_of(now, session, source, None)));
+        Report {
+            downloaded_bytes: self.downloaded_bytes,
+            uploaded_bytes: self.uploaded_bytes,
+            duplicate_bytes: self.duplicate_bytes,
+            wasted_bytes: self.wasted_bytes,
+            hash_failures: self.hash_failures,
+            t_99_to_100_us: self.at_100.zip(self.at_99).map(|(end, from)| end.since_us(from)),
+            peers,
+        }
+    }
+}
+
+fn report_of(now: Time, session: &Session, source: &str, left: Option<String>) -> PeerReport {
+    PeerReport {
+        addr: session.addr,
+        client: session.client.clone(),
+        source: source.to_owned(),
+        downloaded_bytes: session.downloaded_bytes,
+        uploaded_bytes: session.uploaded_bytes,
+        connected_us: now.since_us(session.joined),
+        left,
+    }
+}
