@@ -8,6 +8,7 @@ pub mod torrent;
 pub mod wire;
 
 pub mod engine;
+pub mod sim;
 
 pub mod disk;
 pub mod host;
