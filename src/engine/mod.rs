@@ -231,6 +231,12 @@ impl Engine {
         self.sessions.len()
     }
 
+    /// Bytes of blocks received and sent.
+    #[must_use]
+    pub const fn moved_bytes(&self) -> (u64, u64) {
+        (self.tally.downloaded_bytes, self.tally.uploaded_bytes)
+    }
+
     /// What the download was like so far.
     #[must_use]
     pub fn report(&self, now: Time) -> Report {

@@ -179,6 +179,10 @@ impl Picker {
     /// `block` came from `peer`, who was asked for it.
     pub fn received(&mut self, peer: PeerId, block: Block) -> Arrival {
         let piece = block.piece();
+        if self.fresh.contains(piece.at()) {
+            // It was given back, and came all the same.
+            self.open_fresh(piece);
+        }
         let Some(open) = self.open.get_mut(&piece).filter(|_| !self.checking.contains(piece.at()))
         else {
             return Arrival::Duplicate;
@@ -238,8 +242,7 @@ impl Picker {
         self.next_of_open(peer, theirs, goal, out);
         while out.len() < goal {
             let Some(piece) = self.best_fresh(rank, theirs) else { break };
-            self.fresh.remove(piece.at());
-            self.open.insert(piece, OpenPiece::new(self.info.layout.block_count(piece)));
+            self.open_fresh(piece);
             self.ask_rest_of(piece, peer, goal, out);
         }
     }
@@ -328,6 +331,11 @@ impl Picker {
     #[must_use]
     pub fn availability(&self) -> &[u16] {
         &self.availability
+    }
+
+    fn open_fresh(&mut self, piece: PieceIndex) {
+        self.fresh.remove(piece.at());
+        self.open.insert(piece, OpenPiece::new(self.info.layout.block_count(piece)));
     }
 
     fn soil(&mut self, piece: u32) {
