@@ -1,1 +1,58 @@
 //! Sockets. Decides nothing about BitTorrent.
+//!
+//! Each connection has a task that reads and one that writes; what they learn goes to the driver
+//! as [`Fact`]s through one bounded channel. Backpressure has no message of its own: while the
+//! driver does not take facts the readers stop, and TCP does the rest.
+#![expect(clippy::disallowed_types, reason = "an I/O room: sockets live here")]
+
+mod connection;
+mod datagram;
+mod dial;
+mod listen;
+
+pub use connection::{Connection, Outgoing};
+pub use datagram::Datagrams;
+pub use dial::dial;
+pub use listen::{Listener, ListenError, Newcomer};
+
+use crate::wire::{Handshake, Message};
+use bytes::Bytes;
+use std::net::SocketAddr;
+use tokio::sync::mpsc;
+
+/// The driver's number for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u32);
+
+/// Facts that wait for the driver: with messages of up to one read each, this bounds what is
+/// received and not yet thought about.
+pub const FACTS_WAITING_MAX: usize = 64;
+
+/// What happened on a socket.
+#[derive(Debug)]
+pub enum Fact {
+    /// A dial succeeded.
+    Dialled(ConnId),
+    /// A peer came to us and said its handshake.
+    Came(Newcomer),
+    /// The other side's handshake.
+    Greeted(ConnId, Handshake),
+    /// Messages, in order: all that one read brought.
+    Received(ConnId, Vec<Message>),
+    /// Blocks that were sent have left for the socket.
+    Sent(ConnId, usize),
+    /// The connection ended, or never came to be, and why.
+    Lost(ConnId, String),
+    /// A datagram.
+    Datagram(SocketAddr, Bytes),
+}
+
+/// Where facts go.
+pub type Facts = mpsc::Sender<Fact>;
+
+/// One sentence without the operating system's error number.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    text[..end].to_lowercase()
+}

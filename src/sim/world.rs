@@ -3,7 +3,7 @@
 use super::node::{Far, Link, Manner, Node, NodeId, block_bytes};
 use crate::engine::picker::Rank;
 use crate::engine::{Config, Engine, Event, Guest, Input, Output, PeerId, Report, Time};
-use crate::torrent::{Bitfield, Info, InfoHashV1, InfoHashes, Layout, PieceHashes, SafePath};
+use crate::torrent::{Bitfield, Info, Layout, PieceHashes, SafePath};
 use crate::wire::handshake::HANDSHAKE_BYTES;
 use crate::wire::{BlockSpec, Handshake, Message};
 use bytes::{Bytes, BytesMut};
@@ -52,14 +52,8 @@ pub fn torrent_of(piece_count: u32, piece_length: u32) -> Arc<Info> {
     let length = u64::from(piece_count) * u64::from(piece_length);
     let layout = Layout::contiguous(u64::from(piece_length), [(path, length, false)])
         .expect("a layout of a simulated torrent");
-    Arc::new(Info {
-        raw: Bytes::new(),
-        hashes: InfoHashes { v1: Some(InfoHashV1([7; 20])), v2: None },
-        name: "content".to_owned(),
-        pieces: PieceHashes::V1(vec![[0; 20]; layout.piece_count()]),
-        layout,
-        private: false,
-    })
+    let pieces = PieceHashes::V1(vec![[0; 20]; layout.piece_count()]);
+    Arc::new(Info::of_parts(layout, pieces))
 }
 
 impl World {

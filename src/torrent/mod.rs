@@ -5,16 +5,30 @@
 
 pub mod bencode;
 pub mod bitfield;
+mod file_list;
+mod file_tree;
+pub mod finding;
 pub mod info;
 pub mod info_hash;
 pub mod layout;
+pub mod magnet;
+pub mod metainfo;
+pub mod metainfo_error;
+pub mod path_conflict;
 pub mod piece_hash;
 pub mod piece_list;
 pub mod safe_path;
+#[expect(clippy::module_inception, reason = "the room is named after what it is about")]
+pub mod torrent;
 
 pub use bitfield::Bitfield;
+pub use finding::{Finding, Severity};
 pub use info::Info;
 pub use info_hash::{InfoHashV1, InfoHashV2, InfoHashes};
 pub use layout::{BLOCK_LENGTH, Block, FileEntry, FileSpan, Layout, PieceIndex};
+pub use metainfo::Metainfo;
+pub use metainfo_error::MetainfoError;
+pub use path_conflict::PathConflict;
 pub use piece_hash::{PieceCheck, PieceHashes};
 pub use safe_path::SafePath;
+pub use torrent::Torrent;

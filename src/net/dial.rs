@@ -1,0 +1,22 @@
+//! [`dial`]: opens a TCP connection to a peer.
+
+use super::{ConnId, Connection, Facts};
+use bytes::BytesMut;
+use std::net::{IpAddr, SocketAddr};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Begins to connect to `to`, from `from` if the user named an address of the same family. Facts
+/// follow; how long to wait is the caller's to say, by dropping the connection.
+#[must_use]
+pub fn dial(id: ConnId, facts: &Facts, to: SocketAddr, from: Option<IpAddr>) -> Connection {
+    let from = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified());
+    Connection::open(id, facts, connect(to, from), false, BytesMut::new())
+}
+
+async fn connect(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(from) = from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    socket.connect(to).await
+}

@@ -1,0 +1,209 @@
+//! [`Metainfo`]: a `.torrent` file (BEP 3), parsed.
+//!
+//! The info dictionary is taken as the bytes it is, never encoded again. Around it, what can't be
+//! used is left out and found fault with instead of refused: a malformed comment is no reason not
+//! to have the content. Trailing data is tolerated for the same reason.
+
+use super::bencode::{Kind, NoteKind, Tape, Value};
+use super::info::{finding_of_note, lossy};
+use super::metainfo_error::{MetainfoError, Place, required, wrong_kind};
+use super::{Finding, Info, Severity, Torrent};
+use bytes::Bytes;
+use std::ops::Range;
+
+/// Bytes that a `.torrent` may have: several times the largest that are known, and little enough
+/// to hold in memory.
+pub const METAINFO_BYTES_MAX: usize = 64 << 20;
+
+/// A `.torrent` file.
+#[derive(Clone, Debug)]
+pub struct Metainfo {
+    /// What it says.
+    pub torrent: Torrent,
+    /// What is odd about the file around the info dictionary; offsets count in the file.
+    pub findings: Vec<Finding>,
+}
+
+impl Metainfo {
+    /// Parses a file's bytes.
+    ///
+    /// # Errors
+    /// With a sentence and the byte of the file if it is no torrent that can be used.
+    ///
+    /// ```
+    /// use rtor::torrent::Metainfo;
+    /// let file = b"d8:announce3:u:/4:infod6:lengthi3e4:name1:x12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+    /// let torrent = Metainfo::parse(file.as_slice().into())?.torrent;
+    /// assert_eq!(torrent.trackers, [["u:/"]]);
+    /// assert_eq!(torrent.hashes.to_string(), "cb4a51a6b5cb1a4d09dca8a8ed1ee1f6bdd4c0b3");
+    /// # Ok::<(), rtor::torrent::MetainfoError>(())
+    /// ```
+    pub fn parse(file: Bytes) -> Result<Self, MetainfoError> {
+        if file.len() > METAINFO_BYTES_MAX {
+            let sentence =
+                format!("more than the {METAINFO_BYTES_MAX} bytes that a torrent may have");
+            return Err(MetainfoError::at(METAINFO_BYTES_MAX, sentence));
+        }
+        let Outer { mut torrent, mut findings, info, layers } = Outer::read(&file)?;
+        torrent.piece_layers = layers.clone().map(|span| file.slice(span));
+        let parsed = Info::parse(file.slice(info.clone()), torrent.piece_layers.as_deref())
+            .map_err(|why| match why.place {
+                Place::File => why,
+                Place::Info => why.shifted(info.start),
+                Place::PieceLayers => why.shifted(layers.unwrap_or_default().start),
+            })?;
+        findings.extend(parsed.findings.iter().cloned().map(|mut finding| {
+            finding.offset = finding.offset.map(|offset| offset + info.start as u64);
+            finding
+        }));
+        torrent.hashes = parsed.hashes;
+        torrent.name = Some(parsed.name.clone());
+        torrent.info = Some(parsed.into());
+        Ok(Self { torrent, findings })
+    }
+}
+
+/// What stands around the info dictionary.
+struct Outer {
+    torrent: Torrent,
+    findings: Vec<Finding>,
+    info: Range<usize>,
+    layers: Option<Range<usize>>,
+}
+
+impl Outer {
+    fn read(file: &[u8]) -> Result<Self, MetainfoError> {
+        let tape = Tape::scan_prefix(file)?;
+        let root = tape.root();
+        if root.kind() != Kind::Dictionary {
+            return Err(wrong_kind(root, "a torrent", Kind::Dictionary));
+        }
+        let info = required(root, "the torrent", "info")?;
+        if info.kind() != Kind::Dictionary {
+            return Err(wrong_kind(info, "info", Kind::Dictionary));
+        }
+        for key in ["info", "piece layers"] {
+            let mut twins = root.entries().into_iter().flatten().filter(|e| e.0 == key.as_bytes());
+            if let (Some(_), Some((_, second))) = (twins.next(), twins.next()) {
+                let sentence = format!("`{key}` stands twice in the torrent, the second time");
+                return Err(MetainfoError::at(second.offset(), sentence));
+            }
+        }
+        let layers = root.entry(b"piece layers").filter(|v| v.kind() == Kind::Dictionary);
+        let mut findings = Vec::new();
+        if let Some(trailing) = file.len().checked_sub(tape.consumed()).filter(|n| *n > 0) {
+            let message = format!("`{trailing}` bytes stand behind the torrent's end");
+            let finding = Finding::new("trailing-data", Severity::Warning, message);
+            findings.push(finding.at(tape.consumed()));
+        }
+        let inside = |offset: usize| {
+            info.span().contains(&offset) || layers.is_some_and(|l| l.span().contains(&offset))
+        };
+        let notes = tape.notes().iter().filter(|note| {
+            // The info dictionary is scanned again, by itself.
+            !inside(note.offset) || note.kind == NoteKind::RepeatedKey
+        });
+        findings.extend(notes.map(finding_of_note));
+        let torrent = Fields { root, findings: &mut findings }.torrent();
+        Ok(Self { torrent, findings, info: info.span(), layers: layers.map(Value::span) })
+    }
+}
+
+/// The optional fields; one that is malformed is left out with a finding.
+struct Fields<'a, 'f> {
+    root: Value<'a>,
+    findings: &'f mut Vec<Finding>,
+}
+
+impl<'a> Fields<'a, '_> {
+    fn torrent(mut self) -> Torrent {
+        let mut torrent = Torrent::unresolved(super::InfoHashes { v1: None, v2: None });
+        torrent.trackers = self.trackers();
+        torrent.web_seeds = self.web_seeds();
+        torrent.nodes = self.nodes();
+        torrent.comment = self.text("comment.utf-8").or_else(|| self.text("comment"));
+        torrent.created_by = self.text("created by");
+        torrent.creation_date = self.entry("creation date", Kind::Integer).and_then(Value::int);
+        torrent
+    }
+
+    /// BEP 12: if there is an `announce-list`, `announce` does not count.
+    fn trackers(&mut self) -> Vec<Vec<String>> {
+        let mut tiers: Vec<Vec<String>> = Vec::new();
+        let list = self.entry("announce-list", Kind::List);
+        for tier in list.and_then(Value::items).into_iter().flatten() {
+            // Some programs write a list of URLs where a list of tiers is due.
+            let urls: Vec<String> = match tier.items() {
+                Some(items) => items.filter_map(|url| self.url(url, "announce-list")).collect(),
+                None => self.url(tier, "announce-list").into_iter().collect(),
+            };
+            let new = |url: &String| !tiers.iter().flatten().any(|known| known == url);
+            let urls: Vec<String> = urls.into_iter().filter(new).collect();
+            if !urls.is_empty() {
+                tiers.push(urls);
+            }
+        }
+        if tiers.is_empty()
+            && let Some(value) = self.entry("announce", Kind::Bytes)
+        {
+            tiers.extend(self.url(value, "announce").map(|url| vec![url]));
+        }
+        tiers
+    }
+
+    /// BEP 19: one URL or a list of them.
+    fn web_seeds(&mut self) -> Vec<String> {
+        let Some(value) = self.root.entry(b"url-list") else { return Vec::new() };
+        match value.items() {
+            Some(items) => items.filter_map(|url| self.url(url, "url-list")).collect(),
+            None => self.url(value, "url-list").into_iter().collect(),
+        }
+    }
+
+    /// BEP 5, "Torrent file extensions": a list of pairs of host and port.
+    fn nodes(&mut self) -> Vec<(String, u16)> {
+        let list = self.entry("nodes", Kind::List);
+        let mut nodes = Vec::new();
+        for pair in list.and_then(Value::items).into_iter().flatten() {
+            let mut items = pair.items().into_iter().flatten();
+            let host = items.next().and_then(Value::text).filter(|host| !host.is_empty());
+            let port = items.next().and_then(Value::int).and_then(|port| u16::try_from(port).ok());
+            match (host, port) {
+                (Some(host), Some(port)) => nodes.push((host.to_owned(), port)),
+                _ => self.left_out("nodes", pair, "no pair of host and port"),
+            }
+        }
+        nodes
+    }
+
+    /// A URL as it stands there; an empty one says nothing.
+    fn url(&mut self, value: Value<'_>, key: &str) -> Option<String> {
+        match value.text().map(str::trim_ascii) {
+            Some("") => None,
+            Some(url) => Some(url.to_owned()),
+            None => {
+                self.left_out(key, value, "no UTF-8 text");
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        self.entry(key, Kind::Bytes).and_then(Value::bytes).map(lossy)
+    }
+
+    fn entry(&mut self, key: &str, due: Kind) -> Option<Value<'a>> {
+        let value = self.root.entry(key.as_bytes())?;
+        if value.kind() != due {
+            self.left_out(key, value, &format!("{}, not {due}", value.kind()));
+            return None;
+        }
+        Some(value)
+    }
+
+    fn left_out(&mut self, key: &str, value: Value<'_>, why: &str) {
+        let message = format!("`{key}`, or a part of it, is left out: {why}");
+        self.findings
+            .push(Finding::new("field-malformed", Severity::Warning, message).at(value.offset()));
+    }
+}
