@@ -1,0 +1,69 @@
+//! The section `fetch`: what a download was like and where it lies.
+
+use serde::{Deserialize, Serialize};
+
+/// `fetch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fetch {
+    /// `pieces` or `files`.
+    pub store: StoreKind,
+    /// Where the store is.
+    pub path: String,
+    /// Whether every wanted piece is there.
+    pub complete: bool,
+    /// Pieces that are there.
+    pub have: usize,
+    /// Pieces of the torrent.
+    pub of: usize,
+    /// Which are there: `0-9,12`.
+    pub pieces: String,
+    /// Bytes of blocks received in this run, duplicates among them.
+    pub downloaded_bytes: u64,
+    /// Bytes of blocks sent.
+    pub uploaded_bytes: u64,
+    /// Bytes of blocks that were there already.
+    pub duplicate_bytes: u64,
+    /// Bytes of pieces that failed their check.
+    pub wasted_bytes: u64,
+    /// Pieces that failed their check.
+    pub hash_failures: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// From 99 % of the wanted pieces to all of them; null if it never came to that.
+    pub t_99_to_100_ms: Option<u64>,
+    /// The most bytes in block buffers at once.
+    pub peak_memory_bytes: u64,
+    /// As it was given: `rarest`.
+    pub strategy: String,
+    /// Everyone who finished a handshake.
+    pub peers: Vec<Peer>,
+}
+
+/// The two stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// A file a piece.
+    Pieces,
+    /// The final files.
+    Files,
+}
+
+/// One element of `fetch.peers`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its address.
+    pub addr: String,
+    /// Client and version, if it said.
+    pub client: Option<String>,
+    /// Who found it: a plugin, `user`, or `incoming`.
+    pub source: String,
+    /// Bytes of blocks received from it.
+    pub downloaded_bytes: u64,
+    /// Bytes of blocks sent to it.
+    pub uploaded_bytes: u64,
+    /// How long it was here.
+    pub connected_seconds: f64,
+    /// Why it left; null: it stayed to the end.
+    pub left: Option<String>,
+}
