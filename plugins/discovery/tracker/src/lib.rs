@@ -1,27 +1,202 @@
-//! The tracker guest: announces to UDP (BEP 15) and HTTP (BEP 3, 23) trackers.
+//! The tracker guest: asks the torrent's UDP (BEP 15) and HTTP (BEP 3, 7, 23) trackers.
+//!
+//! A pure guest: facts in, wishes out; the host looks names up, fetches URLs and sends
+//! datagrams. Reading order: [`tiers`] decides whom to ask when, [`tracker`] is one tracker with
+//! the announce that is under way, [`udp`] and [`http`] are the two languages.
+//!
+//! Not here yet: scrape (BEP 48), `retry in` (BEP 31), URL data over UDP (BEP 41), an announce
+//! by each address family (BEP 7).
 
-use rtor_plugin::discovery::{Answer, Discovery, Fact, Wishes};
-use rtor_plugin::{HostHandle, Options, export_plugin};
+mod announce;
+mod bencode;
+mod chance;
+mod http;
+#[cfg(test)]
+mod scripted;
+mod tiers;
+mod tracker;
+mod turn;
+mod udp;
+mod url;
+
+use announce::Identity;
+use chance::Chance;
+use rtor_plugin::discovery::{Answer, Discovery, Fact, Totals, Tracker as Listed, Wish, Wishes};
+use rtor_plugin::{HostHandle, Level, Options, export_plugin};
+use std::collections::BTreeSet;
+use tiers::{TRACKERS_MAX, Tiers};
+use tracker::Tracker;
+use turn::Turn;
+
+/// How long trackers get to hear that we leave; the host waits little longer.
+const GOODBYE_US: u64 = 1_500_000;
 
 /// The discovery guest `tracker`.
-pub struct Tracker;
+#[derive(Default)]
+pub struct Trackers {
+    run: Option<Run>,
+}
 
-impl Discovery for Tracker {
+/// A download under way.
+struct Run {
+    identity: Identity,
+    totals: Totals,
+    chance: Chance,
+    tickets: u64,
+    tiers: Tiers,
+    leaving: Leaving,
+}
+
+/// Whether the program ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// Trackers are told, until then.
+    Until(u64),
+    Done,
+}
+
+impl Discovery for Trackers {
     const ID: &'static str = "tracker";
     const ABOUT: &'static str = "asks the torrent's UDP and HTTP trackers";
     const ON_PRIVATE: bool = true;
 
     fn create(_host: HostHandle, options: Options<'_>) -> Result<Self, String> {
-        options.only(&[]).map(|()| Self)
+        options.only(&[]).map(|()| Self::default())
     }
 
-    fn handle(&mut self, _now_us: u64, _fact: &Fact<'_>, _wishes: &mut dyn Wishes) -> Answer {
-        Answer::Declined
+    fn handle(&mut self, now_us: u64, fact: &Fact<'_>, wishes: &mut dyn Wishes) -> Answer {
+        if let Fact::Started { .. } = fact {
+            self.run = Run::started(now_us, fact, wishes);
+        }
+        match &mut self.run {
+            Some(run) => run.handle(now_us, fact, wishes),
+            // Without a start there is nobody to say good-bye to.
+            None if matches!(fact, Fact::Stopped(_)) => {
+                wishes.push(Wish::Finished);
+                Answer::Mine
+            }
+            None => Answer::Declined,
+        }
     }
 
     fn deadline(&self) -> Option<u64> {
-        None
+        let run = self.run.as_ref()?;
+        match run.leaving {
+            Leaving::No => run.tiers.deadline(),
+            Leaving::Until(us) => Some(run.tiers.deadline().map_or(us, |tiers| tiers.min(us))),
+            Leaving::Done => None,
+        }
     }
 }
 
-export_plugin!(Discovery: Tracker);
+impl Run {
+    /// `None`, and a report, if the host's start makes no sense.
+    fn started(now_us: u64, fact: &Fact<'_>, wishes: &mut dyn Wishes) -> Option<Self> {
+        let Fact::Started { info_hash, peer_id, trackers, seed, port, totals, .. } = fact else {
+            return None;
+        };
+        // A v2 hash is cut to 20 bytes for trackers (BEP 52).
+        let (Some(&info_hash), Ok(peer_id)) = (info_hash.first_chunk(), (*peer_id).try_into())
+        else {
+            let text = "the info hash or the peer id has the wrong length".into();
+            wishes.push(Wish::Report { level: Level::Error, subject: "tracker".into(), text });
+            return None;
+        };
+        let mut chance = Chance::new(*seed);
+        let identity = Identity { info_hash, peer_id, key: chance.word(), port: *port };
+        let tiers = Tiers::default();
+        let leaving = Leaving::No;
+        let mut run = Self { identity, totals: *totals, chance, tickets: 0, tiers, leaving };
+        let (tiers, mut turn) = run.turn(now_us, wishes);
+        let usable = usable(trackers, &mut turn);
+        *tiers = Tiers::new(usable, &mut turn);
+        Some(run)
+    }
+
+    fn handle(&mut self, now_us: u64, fact: &Fact<'_>, wishes: &mut dyn Wishes) -> Answer {
+        if let Fact::Progress(totals) | Fact::Completed(totals) | Fact::Stopped(totals) = fact {
+            self.totals = *totals;
+        }
+        let leaving = self.leaving;
+        let (tiers, mut turn) = self.turn(now_us, wishes);
+        let turn = &mut turn;
+        match *fact {
+            Fact::Started { .. } | Fact::Deadline => {}
+            Fact::Progress(_) if leaving == Leaving::No => tiers.hurry(turn),
+            Fact::Completed(_) if leaving == Leaving::No => tiers.completed(),
+            Fact::Stopped(_) if leaving == Leaving::No => {
+                tiers.leave(turn);
+                self.leaving = Leaving::Until(now_us.saturating_add(GOODBYE_US));
+            }
+            Fact::Progress(_) | Fact::Completed(_) | Fact::Stopped(_) => {}
+            Fact::HttpReply { ticket, reply } => {
+                tiers.route(turn, |tracker, turn| tracker.fetched(ticket, reply, turn));
+            }
+            Fact::Resolved { ticket, addrs, problem } => {
+                tiers.route(turn, |tracker, turn| tracker.resolved(ticket, addrs, problem, turn));
+            }
+            Fact::Datagram { from, bytes } => {
+                let ours = tiers.route(turn, |tracker, turn| tracker.received(from, bytes, turn));
+                if !ours {
+                    return Answer::Declined;
+                }
+            }
+            Fact::PeerJoined { .. }
+            | Fact::PeerLeft { .. }
+            | Fact::Extension { .. }
+            | Fact::Woken => return Answer::Declined,
+        }
+        self.go_on(now_us, wishes);
+        Answer::Mine
+    }
+
+    /// What is due by now, and the end of the good-byes.
+    fn go_on(&mut self, now_us: u64, wishes: &mut dyn Wishes) {
+        if self.leaving == Leaving::Done {
+            return;
+        }
+        let (tiers, mut turn) = self.turn(now_us, wishes);
+        tiers.tick(&mut turn);
+        let busy = tiers.is_busy();
+        if let Leaving::Until(us) = self.leaving
+            && (!busy || now_us >= us)
+        {
+            self.leaving = Leaving::Done;
+            wishes.push(Wish::Finished);
+        }
+    }
+
+    fn turn<'a>(
+        &'a mut self,
+        now_us: u64,
+        wishes: &'a mut dyn Wishes,
+    ) -> (&'a mut Tiers, Turn<'a>) {
+        let Self { identity, totals, chance, tickets, tiers, .. } = self;
+        (tiers, Turn { now_us, identity, totals: *totals, chance, tickets, wishes })
+    }
+}
+
+/// The trackers that can be asked, each once; why another one cannot is reported.
+fn usable(listed: &[Listed<'_>], turn: &mut Turn<'_>) -> Vec<(u32, Tracker)> {
+    let mut seen = BTreeSet::new();
+    let mut usable = Vec::new();
+    for &Listed { url, tier } in listed {
+        let url = url.trim();
+        if !seen.insert(url) {
+            continue;
+        }
+        match Tracker::new(url) {
+            Ok(tracker) if usable.len() < TRACKERS_MAX => usable.push((tier, tracker)),
+            Ok(tracker) => {
+                let text = format!("the torrent names more than {TRACKERS_MAX} trackers");
+                turn.report(Level::Warning, tracker.url(), &text);
+                break;
+            }
+            Err(why) => turn.report(Level::Warning, url, &why),
+        }
+    }
+    usable
+}
+
+export_plugin!(Discovery: Trackers);

@@ -1,0 +1,123 @@
+//! What a tracker is told ([`Announce`]) and what it answers ([`Reply`]), over UDP or HTTP.
+
+use rtor_plugin::Addr;
+use rtor_plugin::discovery::Totals;
+
+/// Peers that one reply may bring; what lies beyond is not read.
+pub(crate) const PEERS_MAX: usize = 3000;
+/// Peers that one announce asks for. Trackers give 50 to 200, whatever is asked.
+pub(crate) const NUMWANT_MAX: u32 = 200;
+/// Bytes of a failure reason or warning that are kept.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// Why a tracker is told something out of turn (BEP 3 and 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Nothing happened: the interval is over.
+    None,
+    /// The last wanted piece arrived.
+    Completed,
+    /// It hears of us for the first time.
+    Started,
+    /// We leave.
+    Stopped,
+}
+
+/// What stays the same for the whole run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    pub(crate) info_hash: [u8; 20],
+    pub(crate) peer_id: [u8; 20],
+    /// Lets a tracker know us again behind another address.
+    pub(crate) key: u32,
+    /// Where we accept TCP; 0: nowhere.
+    pub(crate) port: u16,
+}
+
+/// One announce.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announce<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) totals: Totals,
+    pub(crate) event: Event,
+    /// What the tracker said to send it again.
+    pub(crate) tracker_id: &'a [u8],
+}
+
+impl Announce<'_> {
+    /// Peers that we would like; who leaves wants none.
+    pub(crate) fn numwant(&self) -> u32 {
+        match self.event {
+            Event::Stopped => 0,
+            Event::None | Event::Completed | Event::Started => {
+                self.totals.peers_wanted.min(NUMWANT_MAX)
+            }
+        }
+    }
+}
+
+/// What a tracker answered. Counts and intervals are as it said them: the caller clamps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) peers: Vec<Addr>,
+    pub(crate) interval_s: Option<i64>,
+    pub(crate) interval_s_min: Option<i64>,
+    pub(crate) seeds: Option<u64>,
+    pub(crate) leeches: Option<u64>,
+    pub(crate) downloads: Option<u64>,
+    pub(crate) tracker_id: Vec<u8>,
+    pub(crate) warning: Option<String>,
+}
+
+impl Reply {
+    /// Adds a peer, if it can be one and there is room.
+    pub(crate) fn push(&mut self, peer: Addr) {
+        let socket = peer.socket().filter(|s| s.port() != 0 && !s.ip().is_unspecified());
+        if socket.is_some() && self.peers.len() < PEERS_MAX {
+            self.peers.push(peer);
+        }
+    }
+
+    /// Adds peers in compact form (BEP 23: 6 bytes each; BEP 7: 18). A torn last one is left out.
+    pub(crate) fn push_compact(&mut self, bytes: &[u8], family: u8) {
+        let ip_bytes = if family == 6 { 16 } else { 4 };
+        for peer in bytes.chunks_exact(ip_bytes + 2).take(PEERS_MAX) {
+            let (from, port) = peer.split_at(ip_bytes);
+            let mut ip = [0; 16];
+            for (to, from) in ip.iter_mut().zip(from) {
+                *to = *from;
+            }
+            let port = port.iter().fold(0, |port, &byte| port << 8 | u16::from(byte));
+            self.push(Addr { ip, port, family, reserved: 0 });
+        }
+    }
+}
+
+/// A tracker's words, short enough to be passed on.
+pub(crate) fn words(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_peers_of_both_families_are_read() {
+        let mut reply = Reply::default();
+        reply.push_compact(&[10, 0, 0, 1, 0x1a, 0xe1, 10, 0, 0, 2], 4);
+        let mut six = [0; 18];
+        (six[0], six[1], six[15], six[17]) = (0x20, 0x01, 7, 80);
+        reply.push_compact(&six, 6);
+        let sockets: Vec<_> =
+            reply.peers.iter().map(|p| p.socket().expect("a family").to_string()).collect();
+        assert_eq!(sockets, ["10.0.0.1:6881", "[2001::7]:80"]);
+    }
+
+    #[test]
+    fn nobody_listens_on_port_0_or_at_no_address() {
+        let mut reply = Reply::default();
+        reply.push_compact(&[10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 80], 4);
+        assert_eq!(reply.peers, []);
+    }
+}

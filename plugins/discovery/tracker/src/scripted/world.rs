@@ -1,0 +1,194 @@
+//! [`World`]: a guest, virtual time, and a transcript of what it wished.
+
+use crate::PLUGIN;
+use rtor_plugin::discovery::host::Instance;
+use rtor_plugin::discovery::{Answer, Fact, Reply, Totals, Tracker, Wish};
+use rtor_plugin::{Addr, Level, Services};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+struct Silent;
+
+impl Services for Silent {
+    fn log(&self, _level: Level, _text: &str) {}
+}
+
+/// A guest, the time, and what it wished.
+pub(super) struct World {
+    pub(super) guest: Instance,
+    pub(super) now_us: u64,
+    pub(super) transcript: Vec<String>,
+    /// Where the last datagram went, and its transaction.
+    pub(super) asked: Option<(Addr, u32)>,
+    /// The last ticket for a URL's first part (before the query) or a host.
+    tickets: BTreeMap<String, u64>,
+    pub(super) urls: Vec<String>,
+    pub(super) datagrams: Vec<Vec<u8>>,
+}
+
+pub(super) const TOTALS: Totals =
+    Totals { uploaded: 11, downloaded: 22, left: 33, peers: 0, peers_wanted: 50 };
+
+impl World {
+    /// A started guest with these tiers.
+    pub(super) fn new(tiers: &[&[&str]]) -> Self {
+        Self::seeded(tiers, 7)
+    }
+
+    pub(super) fn seeded(tiers: &[&[&str]], seed: u64) -> Self {
+        let guest = Instance::create(&PLUGIN, "", Arc::new(Silent)).expect("it can be made");
+        let mut world = Self {
+            guest,
+            now_us: 0,
+            transcript: Vec::new(),
+            asked: None,
+            tickets: BTreeMap::new(),
+            urls: Vec::new(),
+            datagrams: Vec::new(),
+        };
+        let trackers = (0..)
+            .zip(tiers)
+            .flat_map(|(tier, urls)| urls.iter().map(move |&url| Tracker { url, tier }));
+        world.fact(&Fact::Started {
+            info_hash: &[0xab; 20],
+            peer_id: b"-RT0100-abcdefghijkl",
+            trackers: trackers.collect(),
+            seed,
+            port: 6881,
+            private: false,
+            totals: TOTALS,
+        });
+        world
+    }
+
+    pub(super) fn fact(&mut self, fact: &Fact<'_>) -> Answer {
+        let mut wishes = Vec::new();
+        let answer = self.guest.handle(self.now_us, fact, &mut wishes).expect("it never breaks");
+        for wish in wishes {
+            let line = self.line(wish);
+            self.transcript.push(format!("{} {line}", self.now_us as f64 / 1e6));
+        }
+        answer
+    }
+
+    pub(super) fn line(&mut self, wish: Wish<'static>) -> String {
+        match wish {
+            Wish::HttpGet { ticket, url } => {
+                let (base, query) = url.split_once('?').unwrap_or((&url, ""));
+                self.tickets.insert(base.to_owned(), ticket);
+                let event = query.split('&').find_map(|p| p.strip_prefix("event="));
+                let line = format!("get {base} {}", event.unwrap_or("-"));
+                self.urls.push(url.into_owned());
+                line
+            }
+            Wish::Resolve { ticket, host, port } => {
+                self.tickets.insert(host.clone().into_owned(), ticket);
+                format!("resolve {host}:{port}")
+            }
+            Wish::SendDatagram { to, bytes } => {
+                let word = |at: usize| {
+                    u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+                };
+                self.asked = Some((to, word(12)));
+                let to = to.socket().expect("a family");
+                let line = match (word(8), bytes.len()) {
+                    (0, 16) => {
+                        assert_eq!(bytes[..8], 0x0417_2710_1980_u64.to_be_bytes());
+                        format!("connect {to}")
+                    }
+                    (1, 98) => {
+                        let event = ["-", "completed", "started", "stopped"][word(80) as usize];
+                        format!("announce {to} {event} with {:x}", word(4))
+                    }
+                    other => panic!("a datagram of {other:?}"),
+                };
+                self.datagrams.push(bytes.into_owned());
+                line
+            }
+            Wish::Found { source, addrs } => {
+                let first = addrs[0].socket().expect("a family");
+                format!("found {} at {source}, first {first}", addrs.len())
+            }
+            Wish::Heard { source, seeds, leeches, interval_s, .. } => {
+                let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+                let (seeds, leeches) = (count(seeds), count(leeches));
+                format!("heard {seeds}+{leeches} at {source}, again in {interval_s}")
+            }
+            Wish::Report { subject, text, .. } => format!("report {subject}: {text}"),
+            Wish::Finished => "finished".to_owned(),
+            other => panic!("a wish that no tracker needs: {other:?}"),
+        }
+    }
+
+    /// Lets time pass, with a deadline fact whenever the guest asked for one.
+    pub(super) fn pass(&mut self, until_s: u64) {
+        let until_us = until_s * 1_000_000;
+        while let Some(due) = self.guest.deadline().filter(|&due| due <= until_us) {
+            assert!(due >= self.now_us, "deadlines move forward");
+            self.now_us = due;
+            self.fact(&Fact::Deadline);
+            let next = self.guest.deadline();
+            assert!(next.is_none_or(|next| next > due), "a deadline is dealt with");
+        }
+        self.now_us = until_us;
+    }
+
+    pub(super) fn get_answered(&mut self, base: &str, status: u32, body: &[u8]) {
+        let ticket = self.tickets[base];
+        self.fact(&Fact::HttpReply { ticket, reply: Reply::Answered(status, body) });
+    }
+
+    pub(super) fn get_failed(&mut self, base: &str) {
+        let ticket = self.tickets[base];
+        let reply = Reply::Unreachable("connection refused");
+        self.fact(&Fact::HttpReply { ticket, reply });
+    }
+
+    pub(super) fn resolved(&mut self, host: &str, addrs: &[&str]) {
+        let ticket = self.tickets[host];
+        let addrs: Vec<Addr> = addrs.iter().copied().map(addr).collect();
+        let problem = if addrs.is_empty() { "no such host" } else { "" };
+        self.fact(&Fact::Resolved { ticket, addrs: &addrs, problem });
+    }
+
+    /// A datagram from where the last one went, with its transaction.
+    pub(super) fn datagram(&mut self, action: u32, body: &[u8]) -> Answer {
+        let (from, transaction) = self.asked.expect("something was asked");
+        let bytes = [&action.to_be_bytes(), &transaction.to_be_bytes(), body].concat();
+        self.fact(&Fact::Datagram { from, bytes: &bytes })
+    }
+
+    pub(super) fn connected(&mut self, id: u64) {
+        assert_eq!(self.datagram(0, &id.to_be_bytes()), Answer::Mine);
+    }
+
+    /// An announce's answer: interval, leeches, seeds, and compact peers.
+    pub(super) fn announced(&mut self, interval_s: u32, peers: &[u8]) {
+        let words = [interval_s, 3, 4].map(u32::to_be_bytes).concat();
+        assert_eq!(self.datagram(1, &[&words, peers].concat()), Answer::Mine);
+    }
+
+    /// What was wished since the last time.
+    #[track_caller]
+    pub(super) fn expect(&mut self, lines: &[&str]) {
+        assert_eq!(std::mem::take(&mut self.transcript), lines);
+    }
+
+    pub(super) fn quiet(mut self) -> Self {
+        self.transcript.clear();
+        self
+    }
+}
+
+pub(super) fn addr(text: &str) -> Addr {
+    text.parse::<SocketAddr>().expect("a literal address").into()
+}
+
+impl World {
+    pub(super) fn datagram_if_asked(&mut self, action: u32, body: &[u8]) {
+        if self.asked.is_some() {
+            self.datagram(action, body);
+        }
+    }
+}

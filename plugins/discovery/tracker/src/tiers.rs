@@ -1,0 +1,192 @@
+//! [`Tiers`]: which tracker is asked when (BEP 12).
+//!
+//! Within a tier trackers are shuffled once, asked from the front until one answers, and the one
+//! that answered goes to the front. Tiers are independent of each other: each is asked by
+//! itself, where BEP 12 would ask the second only when all of the first fail. That finds peers
+//! sooner, and no tracker's failure delays another tier. Nor does a silent tracker hold up its
+//! own: after [`PATIENCE_S`] the next one is asked beside it.
+
+use crate::tracker::{Outcome, Tracker};
+use crate::turn::Turn;
+use std::collections::BTreeSet;
+
+/// How long a tier waits for one tracker before it asks the next as well: the first
+/// retransmission of BEP 15 goes out then.
+const PATIENCE_S: u64 = 15;
+/// With fewer peers than this, and room for more, a tracker is asked as soon as it may be.
+const FEW_PEERS: u32 = 8;
+/// Trackers of one torrent; what lies beyond is not asked.
+pub(crate) const TRACKERS_MAX: usize = 256;
+
+/// The trackers of a torrent, in tiers.
+#[derive(Default)]
+pub(crate) struct Tiers {
+    trackers: Vec<Tracker>,
+    tiers: Vec<Tier>,
+}
+
+/// One tier.
+struct Tier {
+    /// Indices of trackers, best first.
+    order: Vec<usize>,
+    /// When the next round begins.
+    due_us: u64,
+    round: Option<Round>,
+}
+
+/// One search for a tracker that answers.
+struct Round {
+    asked: BTreeSet<usize>,
+    /// When the next tracker is asked.
+    next_us: u64,
+}
+
+impl Tiers {
+    /// Trackers with their tiers, in any order; tiers that are due at once.
+    pub(crate) fn new(trackers: Vec<(u32, Tracker)>, turn: &mut Turn<'_>) -> Self {
+        let mut numbered: Vec<(u32, usize)> = Vec::new();
+        let mut own = Vec::new();
+        for (tier, tracker) in trackers {
+            numbered.push((tier, own.len()));
+            own.push(tracker);
+        }
+        numbered.sort_unstable();
+        let mut tiers: Vec<Tier> = Vec::new();
+        for group in numbered.chunk_by(|(a, _), (b, _)| a == b) {
+            let mut order: Vec<usize> = group.iter().map(|(_, tracker)| *tracker).collect();
+            turn.chance.shuffle(&mut order);
+            tiers.push(Tier { order, due_us: turn.now_us, round: None });
+        }
+        Self { trackers: own, tiers }
+    }
+
+    /// Asks `question` of each tracker until one feels meant, and draws the consequences.
+    /// `false` if nobody does.
+    pub(crate) fn route(
+        &mut self,
+        turn: &mut Turn<'_>,
+        mut question: impl FnMut(&mut Tracker, &mut Turn<'_>) -> Option<Outcome>,
+    ) -> bool {
+        let meant = self
+            .trackers
+            .iter_mut()
+            .enumerate()
+            .find_map(|(index, tracker)| Some((index, question(tracker, turn)?)));
+        if let Some((index, outcome)) = meant {
+            self.settle(index, outcome, turn);
+        }
+        meant.is_some()
+    }
+
+    /// Time passed: sends again, gives up, begins rounds.
+    pub(crate) fn tick(&mut self, turn: &mut Turn<'_>) {
+        for index in 0..self.trackers.len() {
+            let outcome = self.trackers[index].tick(turn);
+            self.settle(index, outcome, turn);
+        }
+        for tier in &mut self.tiers {
+            if tier.round.is_none() && tier.due_us <= turn.now_us {
+                tier.round = Some(Round { asked: BTreeSet::new(), next_us: turn.now_us });
+            }
+            if tier.round.as_ref().is_some_and(|round| round.next_us <= turn.now_us) {
+                tier.ask_next(&mut self.trackers, turn);
+            }
+        }
+    }
+
+    /// When something is to be done.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        let tiers = self.tiers.iter().map(|tier| match &tier.round {
+            Some(round) => round.next_us,
+            None => tier.due_us,
+        });
+        let trackers = self.trackers.iter().filter_map(Tracker::deadline);
+        tiers.chain(trackers).filter(|&us| us != u64::MAX).min()
+    }
+
+    /// There are few peers and room for more: asks again as soon as the trackers allow.
+    pub(crate) fn hurry(&mut self, turn: &Turn<'_>) {
+        if turn.totals.peers_wanted == 0 || turn.totals.peers >= FEW_PEERS {
+            return;
+        }
+        for tier in &mut self.tiers {
+            let front = tier.order.first().and_then(|&index| self.trackers.get(index));
+            if let Some(front) = front.filter(|front| front.is_well()) {
+                tier.due_us = tier.due_us.min(front.free_us());
+            }
+        }
+    }
+
+    /// The download is complete: tells the trackers that knew us as a leech.
+    pub(crate) fn completed(&mut self) {
+        self.trackers.iter_mut().for_each(Tracker::completed);
+        for tier in &mut self.tiers {
+            let front = tier.order.first().and_then(|&index| self.trackers.get(index));
+            if let Some(front) = front {
+                tier.due_us = tier.due_us.min(front.next_us().max(front.free_us()));
+            }
+        }
+    }
+
+    /// Leaves every tracker that knows us; no round begins any more.
+    pub(crate) fn leave(&mut self, turn: &mut Turn<'_>) {
+        for tier in &mut self.tiers {
+            (tier.round, tier.due_us) = (None, u64::MAX);
+        }
+        self.trackers.iter_mut().for_each(|tracker| tracker.leave(turn));
+    }
+
+    /// Whether any announce is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.trackers.iter().any(Tracker::is_busy)
+    }
+
+    fn settle(&mut self, index: usize, outcome: Outcome, turn: &mut Turn<'_>) {
+        let Some(tier) = self.tiers.iter_mut().find(|tier| tier.order.contains(&index)) else {
+            return;
+        };
+        let Some(round) = tier.round.as_mut().filter(|round| round.asked.contains(&index)) else {
+            // A tracker that answered after another one did, or a good-bye.
+            return;
+        };
+        match outcome {
+            Outcome::GoingOn => {}
+            Outcome::Failed => round.next_us = turn.now_us,
+            Outcome::Answered => {
+                for &other in round.asked.iter().filter(|&&other| other != index) {
+                    self.trackers[other].abandon(turn);
+                }
+                tier.round = None;
+                tier.due_us = self.trackers[index].next_us();
+                tier.order.retain(|&other| other != index);
+                tier.order.insert(0, index);
+            }
+        }
+    }
+}
+
+impl Tier {
+    /// Asks the next tracker that may be asked: one that was not asked in this round before one
+    /// that failed in it and has paused since. With nobody under way the round ends.
+    fn ask_next(&mut self, trackers: &mut [Tracker], turn: &mut Turn<'_>) {
+        let Some(round) = &mut self.round else {
+            return;
+        };
+        let idle = || self.order.iter().copied().filter(|&index| !trackers[index].is_busy());
+        let mut free = idle().filter(|&index| trackers[index].free_us() <= turn.now_us);
+        let again = free.clone().next();
+        let next = free.find(|index| !round.asked.contains(index)).or(again);
+        // Nobody is free now, so this is later than now.
+        let free_us = idle().map(|index| trackers[index].free_us()).min();
+        if let Some(index) = next {
+            round.asked.insert(index);
+            round.next_us = turn.after_s(PATIENCE_S);
+            trackers[index].ask(turn);
+        } else if round.asked.iter().any(|&index| trackers[index].is_busy()) {
+            round.next_us = free_us.unwrap_or(u64::MAX);
+        } else {
+            self.round = None;
+            self.due_us = free_us.unwrap_or_else(|| turn.after_s(PATIENCE_S));
+        }
+    }
+}

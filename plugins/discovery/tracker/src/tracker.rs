@@ -1,0 +1,398 @@
+//! [`Tracker`]: what is known of one tracker, and the one announce to it that is under way.
+//!
+//! Which tracker is asked, and when, is [`tiers`](crate::tiers)' business; a tracker knows when
+//! it *may* be asked again: not before its min interval is over (for a hungry host neither), and
+//! after a failure not before a pause that doubles.
+
+use crate::announce::{Event, Reply};
+use crate::http;
+use crate::turn::Turn;
+use crate::udp::{Connection, Exchange, Heard};
+use crate::url::Endpoint;
+use rtor_plugin::discovery::{self, Wish};
+use rtor_plugin::{Addr, Level};
+use std::net::{IpAddr, SocketAddr};
+
+/// The pause after one failure; it doubles with each that follows.
+const PAUSE_S: u64 = 5;
+/// The longest pause.
+const PAUSE_S_MAX: u64 = 30 * 60;
+/// The interval of a tracker that does not say any.
+const INTERVAL_S: i64 = 30 * 60;
+/// No tracker makes us ask more often (0 and negative intervals were seen in the wild) ...
+const INTERVAL_S_MIN: i64 = 30;
+/// ... or wait longer.
+const INTERVAL_S_MAX: i64 = 4 * 60 * 60;
+/// What a tracker that says no min interval is spared by a hungry host.
+const HUNGRY_S_MIN: i64 = 5 * 60;
+/// The host answers every wish; if it should not, we do not wait for ever.
+const HOST_S_MAX: u64 = 120;
+
+/// How an announce stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It goes on.
+    GoingOn,
+    /// The tracker answered.
+    Answered,
+    /// It refused, or could not be reached.
+    Failed,
+}
+
+/// An announce under way.
+#[derive(Debug)]
+struct Flight {
+    event: Event,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The host looks the name up.
+    Resolving { ticket: u64, until_us: u64 },
+    /// The host fetches the URL.
+    Fetching { ticket: u64, until_us: u64 },
+    /// Datagrams go to and fro.
+    Exchanging(Exchange),
+}
+
+/// One tracker.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    url: String,
+    endpoint: Endpoint,
+    flight: Option<Flight>,
+    /// UDP: where it was found last.
+    addrs: Vec<Addr>,
+    connection: Option<Connection>,
+    tracker_id: Vec<u8>,
+    failures: u32,
+    /// The pause after a failure.
+    paused_until_us: u64,
+    /// The min interval after an answer.
+    spared_until_us: u64,
+    /// The interval after an answer.
+    regular_us: u64,
+    /// It has answered `started`.
+    knows_us: bool,
+    owes_completed: bool,
+    /// What was last reported of it: the same is not said twice.
+    reported: Option<String>,
+}
+
+impl Tracker {
+    /// # Errors
+    /// Why the URL cannot be used.
+    pub(crate) fn new(url: &str) -> Result<Self, String> {
+        Ok(Self {
+            url: url.to_owned(),
+            endpoint: Endpoint::parse(url)?,
+            flight: None,
+            addrs: Vec::new(),
+            connection: None,
+            tracker_id: Vec::new(),
+            failures: 0,
+            paused_until_us: 0,
+            spared_until_us: 0,
+            regular_us: 0,
+            knows_us: false,
+            owes_completed: false,
+            reported: None,
+        })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whether an announce is under way.
+    pub(crate) const fn is_busy(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    /// Whether its last announce was answered.
+    pub(crate) const fn is_well(&self) -> bool {
+        self.failures == 0 && self.regular_us > 0
+    }
+
+    /// The first moment at which it may be asked.
+    pub(crate) fn free_us(&self) -> u64 {
+        match self.next_event() {
+            // News may break the min interval, which is about asking for peers.
+            Event::Completed => self.paused_until_us,
+            Event::None | Event::Started | Event::Stopped => {
+                self.paused_until_us.max(self.spared_until_us)
+            }
+        }
+    }
+
+    /// When it is to be asked again after an answer.
+    pub(crate) fn next_us(&self) -> u64 {
+        match self.next_event() {
+            Event::Completed => self.paused_until_us,
+            Event::None | Event::Started | Event::Stopped => self.regular_us,
+        }
+    }
+
+    /// When something is to be done about the announce under way.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.flight.as_ref().map(|flight| match &flight.stage {
+            Stage::Resolving { until_us, .. } | Stage::Fetching { until_us, .. } => *until_us,
+            Stage::Exchanging(exchange) => exchange.due_us(),
+        })
+    }
+
+    /// The download is complete: a tracker that knew us as a leech is to be told.
+    pub(crate) fn completed(&mut self) {
+        let introducing = self.flight.as_ref().is_some_and(|f| f.event == Event::Started);
+        self.owes_completed = self.knows_us || introducing;
+    }
+
+    /// Announces: `started` to a tracker that does not know us, else what is new.
+    pub(crate) fn ask(&mut self, turn: &mut Turn<'_>) {
+        self.begin(self.next_event(), turn);
+    }
+
+    /// Leaves: says so to a tracker that knows us, and is done with any other. Whatever is under
+    /// way is forgotten.
+    pub(crate) fn leave(&mut self, turn: &mut Turn<'_>) {
+        self.flight = None;
+        if self.knows_us {
+            self.begin(Event::Stopped, turn);
+        }
+    }
+
+    /// Gives the announce under way up, since another tracker of the tier answered: a UDP
+    /// tracker would be asked for two hours. An HTTP request cannot be called back.
+    pub(crate) fn abandon(&mut self, turn: &Turn<'_>) {
+        let fetching =
+            self.flight.as_ref().is_some_and(|f| matches!(f.stage, Stage::Fetching { .. }));
+        if self.is_busy() && !fetching {
+            self.flight = None;
+            self.pause(turn);
+        }
+    }
+
+    /// Time passed.
+    pub(crate) fn tick(&mut self, turn: &mut Turn<'_>) -> Outcome {
+        let Some(flight) = &mut self.flight else {
+            return Outcome::GoingOn;
+        };
+        match &mut flight.stage {
+            Stage::Resolving { until_us, .. } | Stage::Fetching { until_us, .. } => {
+                if turn.now_us < *until_us {
+                    return Outcome::GoingOn;
+                }
+                self.failed("the tracker does not answer".to_owned(), turn)
+            }
+            Stage::Exchanging(exchange) => {
+                if turn.now_us < exchange.due_us() {
+                    return Outcome::GoingOn;
+                }
+                let was_slow = exchange.is_slow();
+                match exchange.overdue(self.connection, flight.event, turn) {
+                    Ok(()) => {
+                        if !was_slow {
+                            self.report("the tracker does not answer yet".to_owned(), turn);
+                        }
+                        Outcome::GoingOn
+                    }
+                    Err(why) => self.failed(why, turn),
+                }
+            }
+        }
+    }
+
+    /// The host fetched a URL. `None` if it was not this tracker's.
+    pub(crate) fn fetched(
+        &mut self,
+        ticket: u64,
+        reply: discovery::Reply<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Option<Outcome> {
+        let flight = self.flight.as_ref()?;
+        let event = flight.event;
+        if !matches!(flight.stage, Stage::Fetching { ticket: ours, .. } if ours == ticket) {
+            return None;
+        }
+        let reply = match reply {
+            discovery::Reply::Answered(status, body) => http::reply(status, body),
+            discovery::Reply::Unreachable(why) => Err(why.to_owned()),
+        };
+        Some(self.ended(event, reply, turn))
+    }
+
+    /// The host looked a name up. `None` if it was not this tracker's.
+    pub(crate) fn resolved(
+        &mut self,
+        ticket: u64,
+        addrs: &[Addr],
+        problem: &str,
+        turn: &mut Turn<'_>,
+    ) -> Option<Outcome> {
+        let flight = self.flight.as_ref()?;
+        let event = flight.event;
+        if !matches!(flight.stage, Stage::Resolving { ticket: ours, .. } if ours == ticket) {
+            return None;
+        }
+        if !addrs.is_empty() {
+            self.addrs = addrs.to_owned();
+            // `localhost` is two addresses, and most trackers listen on IPv4.
+            self.addrs.sort_by_key(|addr| addr.family);
+        }
+        Some(self.exchange(event, problem, turn))
+    }
+
+    /// A datagram arrived. `None` if it was not from this tracker.
+    pub(crate) fn received(
+        &mut self,
+        from: Addr,
+        bytes: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Option<Outcome> {
+        let flight = self.flight.as_mut()?;
+        let event = flight.event;
+        let Stage::Exchanging(exchange) = &mut flight.stage else {
+            return None;
+        };
+        match exchange.received(from, bytes, &mut self.connection, event, turn) {
+            Heard::NotOurs => None,
+            Heard::GoingOn => Some(Outcome::GoingOn),
+            Heard::Ended(reply) => Some(self.ended(event, reply, turn)),
+        }
+    }
+
+    const fn next_event(&self) -> Event {
+        match (self.knows_us, self.owes_completed) {
+            (false, _) => Event::Started,
+            (true, true) => Event::Completed,
+            (true, false) => Event::None,
+        }
+    }
+
+    fn begin(&mut self, event: Event, turn: &mut Turn<'_>) {
+        let until_us = turn.after_s(HOST_S_MAX);
+        match &self.endpoint {
+            Endpoint::Http => {
+                let url = http::url(&self.url, &turn.announce(event, &self.tracker_id));
+                let ticket = turn.ticket();
+                turn.wishes.push(Wish::HttpGet { ticket, url: url.into() });
+                let stage = Stage::Fetching { ticket, until_us };
+                self.flight = Some(Flight { event, stage });
+            }
+            Endpoint::Udp { host, port } => {
+                if let Ok(ip) = host.parse::<IpAddr>() {
+                    self.addrs = vec![SocketAddr::new(ip, *port).into()];
+                    self.exchange(event, "", turn);
+                } else if event == Event::Stopped && !self.addrs.is_empty() {
+                    // There is no time to look a name up again.
+                    self.exchange(event, "", turn);
+                } else {
+                    let ticket = turn.ticket();
+                    turn.wishes.push(Wish::Resolve { ticket, host: host.into(), port: *port });
+                    let stage = Stage::Resolving { ticket, until_us };
+                    self.flight = Some(Flight { event, stage });
+                }
+            }
+        }
+    }
+
+    fn exchange(&mut self, event: Event, problem: &str, turn: &mut Turn<'_>) -> Outcome {
+        match Exchange::begun(self.addrs.clone(), self.connection, event, turn) {
+            Some(exchange) => {
+                self.flight = Some(Flight { event, stage: Stage::Exchanging(exchange) });
+                Outcome::GoingOn
+            }
+            None if problem.is_empty() => {
+                self.failed("the tracker's name has no address".to_owned(), turn)
+            }
+            None => self.failed(problem.to_owned(), turn),
+        }
+    }
+
+    fn ended(
+        &mut self,
+        event: Event,
+        reply: Result<Reply, String>,
+        turn: &mut Turn<'_>,
+    ) -> Outcome {
+        match reply {
+            Ok(reply) => self.answered(event, reply, turn),
+            Err(why) => self.failed(why, turn),
+        }
+    }
+
+    fn answered(&mut self, event: Event, reply: Reply, turn: &mut Turn<'_>) -> Outcome {
+        self.flight = None;
+        self.failures = 0;
+        self.paused_until_us = 0;
+        self.knows_us = event != Event::Stopped;
+        self.owes_completed &= event != Event::Completed;
+        let interval_s = reply.interval_s.unwrap_or(INTERVAL_S);
+        let interval_s = interval_s.clamp(INTERVAL_S_MIN, INTERVAL_S_MAX);
+        let spared_s = reply.interval_s_min.unwrap_or_else(|| interval_s.min(HUNGRY_S_MIN));
+        let spared_s = spared_s.clamp(INTERVAL_S_MIN, INTERVAL_S_MAX);
+        let interval_s = interval_s.max(spared_s).unsigned_abs();
+        self.spared_until_us = turn.after_s(spared_s.unsigned_abs());
+        self.regular_us = turn.after_s(interval_s);
+        if !reply.tracker_id.is_empty() {
+            self.tracker_id = reply.tracker_id;
+        }
+        match reply.warning {
+            Some(warning) => self.report(warning, turn),
+            None => self.reported = None,
+        }
+        if event != Event::Stopped {
+            self.tell(
+                &reply.peers,
+                (reply.seeds, reply.leeches, reply.downloads),
+                interval_s,
+                turn,
+            );
+        }
+        Outcome::Answered
+    }
+
+    fn tell(
+        &self,
+        peers: &[Addr],
+        (seeds, leeches, downloads): (Option<u64>, Option<u64>, Option<u64>),
+        interval_s: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        let source = self.url.as_str();
+        let interval_s = u32::try_from(interval_s).unwrap_or(u32::MAX);
+        turn.wishes.push(Wish::Heard {
+            source: source.into(),
+            seeds,
+            leeches,
+            downloads,
+            interval_s,
+        });
+        if !peers.is_empty() {
+            turn.wishes.push(Wish::Found { source: source.into(), addrs: peers.into() });
+        }
+    }
+
+    fn failed(&mut self, why: String, turn: &mut Turn<'_>) -> Outcome {
+        self.flight = None;
+        self.connection = None;
+        self.owes_completed &= self.knows_us;
+        self.pause(turn);
+        self.report(why, turn);
+        Outcome::Failed
+    }
+
+    fn pause(&mut self, turn: &Turn<'_>) {
+        let pause_s = PAUSE_S.checked_shl(self.failures).unwrap_or(PAUSE_S_MAX).min(PAUSE_S_MAX);
+        self.failures = self.failures.saturating_add(1).min(u64::BITS - 1);
+        self.paused_until_us = turn.after_s(pause_s);
+    }
+
+    fn report(&mut self, text: String, turn: &mut Turn<'_>) {
+        if self.reported.as_ref() != Some(&text) {
+            turn.report(Level::Warning, &self.url, &text);
+            self.reported = Some(text);
+        }
+    }
+}
