@@ -86,7 +86,15 @@ impl Connection {
     ) -> Self {
         let (outgoing, queue) = mpsc::unbounded_channel();
         let unsent = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(run(id, facts.clone(), connect, came, received, queue, Arc::clone(&unsent)));
+        let task = tokio::spawn(run(
+            id,
+            facts.clone(),
+            connect,
+            came,
+            received,
+            queue,
+            Arc::clone(&unsent),
+        ));
         Self { outgoing, unsent, tasks: vec![task.abort_handle()] }
     }
 

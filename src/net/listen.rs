@@ -76,8 +76,9 @@ impl Listener {
             listeners.extend(bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, local.port()))));
         }
         let room = Arc::new(Semaphore::new(NEWCOMERS_MAX));
-        let accept =
-            |listener| tokio::spawn(accept(listener, facts.clone(), Arc::clone(&room))).abort_handle();
+        let accept = |listener| {
+            tokio::spawn(accept(listener, facts.clone(), Arc::clone(&room))).abort_handle()
+        };
         let tasks = listeners.into_iter().map(accept).collect();
         Ok(Self { port: local.port(), ip: local.ip(), tasks })
     }

@@ -8,12 +8,13 @@
 mod connection;
 mod datagram;
 mod dial;
+pub mod http;
 mod listen;
 
 pub use connection::{Connection, Outgoing};
 pub use datagram::Datagrams;
 pub use dial::dial;
-pub use listen::{Listener, ListenError, Newcomer};
+pub use listen::{ListenError, Listener, Newcomer};
 
 use crate::wire::{Handshake, Message};
 use bytes::Bytes;

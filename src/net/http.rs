@@ -1,0 +1,151 @@
+//! [`Http`]: fetches a URL for trackers and for `decode URL`.
+//!
+//! The URL is sent byte for byte as it is given: an announce carries raw hashes as `%XX`, and
+//! some trackers compare texts. Bodies and redirects are capped, because the other end is
+//! anyone's. Proxies are taken from the usual environment.
+
+use bytes::{Bytes, BytesMut};
+use std::time::Duration;
+
+/// Bytes of a tracker's reply.
+pub const TRACKER_BYTES_MAX: usize = 4 << 20;
+/// Redirects that are followed.
+const REDIRECTS_MAX: usize = 5;
+/// How long a connection, and a whole request, may take.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+const REQUEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The client could not be set up.
+    #[error("HTTP can't be used: {0}")]
+    SetUp(String),
+    /// No connection, no reply, or a broken one.
+    #[error("{0}")]
+    Failed(String),
+    /// More bytes than the caller takes.
+    #[error("a reply of more than {0} bytes")]
+    Large(usize),
+}
+
+/// An HTTP client; clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Http(reqwest::Client);
+
+impl Http {
+    /// A client.
+    ///
+    /// # Errors
+    /// If TLS can't be set up.
+    pub fn new() -> Result<Self, HttpError> {
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|why| HttpError::SetUp(why.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!("rtor/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_WAIT)
+            .timeout(REQUEST_WAIT)
+            .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
+            .build()
+            .map(Self)
+            .map_err(|why| HttpError::SetUp(sentence(&why)))
+    }
+
+    /// Fetches `url`: the status and the body of at most `bytes_max`.
+    ///
+    /// # Errors
+    /// If there is no whole reply.
+    pub async fn fetch(&self, url: &str, bytes_max: usize) -> Result<(u16, Bytes), HttpError> {
+        let failed = |why: reqwest::Error| HttpError::Failed(sentence(&why));
+        let mut response = self.0.get(url).send().await.map_err(failed)?;
+        if response.content_length().is_some_and(|length| length > bytes_max as u64) {
+            return Err(HttpError::Large(bytes_max));
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > bytes_max {
+                return Err(HttpError::Large(bytes_max));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((response.status().as_u16(), body.freeze()))
+    }
+}
+
+/// The innermost reason, without the URL: that may hold a passkey, and the caller knows it.
+fn sentence(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    if error.is_timeout() {
+        return "no reply in time".to_owned();
+    }
+    if error.is_redirect() {
+        return format!("more than {REDIRECTS_MAX} redirects");
+    }
+    let text = inner.to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    text[..end].to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    /// Answers one request with `reply` and gives back what was asked.
+    #[expect(clippy::disallowed_methods, reason = "a server of the test's own")]
+    fn serve(reply: Vec<u8>) -> (String, std::thread::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut request = vec![0; 4096];
+            let size = stream.read(&mut request).expect("a request");
+            // The client may hang up in the middle of a body that is too long.
+            let _ = stream.write_all(&reply);
+            String::from_utf8_lossy(&request[..size]).into_owned()
+        });
+        (format!("http://{addr}"), served)
+    }
+
+    fn fetch(url: &str, bytes_max: usize) -> Result<(u16, Bytes), HttpError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let http = Http::new().expect("a client");
+        runtime.expect("a runtime").block_on(http.fetch(url, bytes_max))
+    }
+
+    #[test]
+    fn a_url_is_sent_byte_for_byte() {
+        let (base, served) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".to_vec());
+        let query = "/announce?info_hash=%124Vx%9a%bc%DE%00%2f~x&port=1&x=%20a+b";
+        let (status, body) = fetch(&format!("{base}{query}"), 100).expect("a reply");
+        assert_eq!((status, &body[..]), (200, &b"hi"[..]));
+        let request = served.join().expect("no panic");
+        assert!(request.starts_with(&format!("GET {query} HTTP/1.1\r\n")), "{request}");
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_not_read_to_its_end() {
+        let endless = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; 1 << 20]].concat();
+        let (base, served) = serve(endless);
+        assert!(matches!(fetch(&base, 1000), Err(HttpError::Large(1000))));
+        served.join().expect("no panic");
+        let (base, _) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n".to_vec());
+        assert!(matches!(fetch(&base, 1000), Err(HttpError::Large(1000))));
+    }
+
+    #[test]
+    fn what_fails_is_said_without_the_url() {
+        let why = fetch("http://127.0.0.1:1/secret", 10).expect_err("nothing listens").to_string();
+        assert_eq!(why, "connection refused");
+    }
+}
