@@ -1,0 +1,204 @@
+//! [`Place`]: where the files of a torrent lie, and reading its pieces from there.
+//!
+//! A place is found, never changed: nothing here writes. Files that are absent, short or not
+//! files are states of the pieces they carry.
+
+use super::folder::{Access, Folder};
+use super::handles::Handles;
+use super::positioned::read_all_at;
+use super::{DiskError, PieceSource, Presence};
+use crate::torrent::{FileSpan, Info, PieceIndex};
+use rustix::fs::SeekFrom;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A folder and the path of each file of a torrent in it.
+#[derive(Debug)]
+pub struct Place {
+    folder: Arc<Folder>,
+    paths: Vec<String>,
+    info: Arc<Info>,
+    handles: Handles,
+}
+
+impl Place {
+    /// The torrent's own paths below `folder`.
+    #[must_use]
+    pub fn below(folder: Arc<Folder>, info: Arc<Info>) -> Self {
+        let paths = info.layout.files().iter().map(|f| f.path.as_str().to_owned()).collect();
+        Self { folder, paths, info, handles: Handles::default() }
+    }
+
+    /// Finds finished data: `data` is the file or folder itself, or the folder that holds it;
+    /// whichever of the readings has more of the files.
+    ///
+    /// # Errors
+    /// If there is nothing at `data`, or a file where the torrent has several.
+    pub fn find(data: &Path, info: Arc<Info>) -> Result<Self, DiskError> {
+        let about = std::fs::metadata(data).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => DiskError::Absent(data.to_owned()),
+            _ => DiskError::system("look at", data, e),
+        })?;
+        if !about.is_dir() {
+            return Self::of_one_file(data, info);
+        }
+        let folder = Arc::new(Folder::open(data)?);
+        let files = info.layout.files();
+        let whole: Vec<String> = files.iter().map(|f| f.path.as_str().to_owned()).collect();
+        let inside: Option<Vec<String>> = whole
+            .iter()
+            .map(|path| {
+                let (top, rest) = path.split_once('/')?;
+                (top == info.name).then(|| rest.to_owned())
+            })
+            .collect();
+        let mut readings = vec![whole];
+        readings.extend(inside);
+        let places = readings.into_iter().map(|paths| Self {
+            folder: Arc::clone(&folder),
+            paths,
+            info: Arc::clone(&info),
+            handles: Handles::default(),
+        });
+        // Of equal ones the last wins: the folder itself, if its name says so.
+        let itself = data.file_name().is_some_and(|name| name == info.name.as_str());
+        let best = if itself {
+            places.max_by_key(Self::likeness)
+        } else {
+            places.rev().max_by_key(Self::likeness)
+        };
+        Ok(best.unwrap_or_else(|| Self::below(folder, info)))
+    }
+
+    fn of_one_file(data: &Path, info: Arc<Info>) -> Result<Self, DiskError> {
+        let files = info.layout.files();
+        let real = files.iter().filter(|f| !f.pad).count();
+        let (Some(parent), Some(name)) = (data.parent(), data.file_name().and_then(|n| n.to_str()))
+        else {
+            return Err(DiskError::WrongType(data.to_owned()));
+        };
+        if real != 1 {
+            return Err(DiskError::OneFile { path: data.to_owned(), files: real });
+        }
+        let folder = Arc::new(Folder::open(parent)?);
+        let paths = vec![name.to_owned(); files.len()];
+        Ok(Self { folder, paths, info, handles: Handles::default() })
+    }
+
+    /// The torrent.
+    #[must_use]
+    pub const fn info(&self) -> &Arc<Info> {
+        &self.info
+    }
+
+    /// The folder.
+    pub(super) const fn folder(&self) -> &Arc<Folder> {
+        &self.folder
+    }
+
+    /// The path of file `file` below the folder.
+    pub(super) fn path(&self, file: usize) -> &str {
+        &self.paths[file]
+    }
+
+    /// Bytes in file `file` as it is; `None` if it is absent or can't be read.
+    #[must_use]
+    pub fn length(&self, file: usize) -> Option<u64> {
+        self.folder.length(&self.paths[file]).ok().flatten()
+    }
+
+    /// How well the place fits: files that are there count, twice with the right length.
+    fn likeness(&self) -> u64 {
+        let files = self.info.layout.files().iter().enumerate().filter(|(_, f)| !f.pad);
+        files
+            .map(|(i, file)| match self.length(i) {
+                Some(length) if length == file.length => 2,
+                Some(_) => 1,
+                None => 0,
+            })
+            .sum()
+    }
+
+    fn file(&self, file: usize) -> Result<Option<Arc<File>>, DiskError> {
+        self.handles.file(file, || {
+            let opened = self.folder.file(&self.paths[file], Access::Read)?;
+            if let Some(file) = &opened {
+                // Only advice: a larger read-ahead.
+                let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
+            }
+            Ok(opened)
+        })
+    }
+
+    fn presence_of(&self, span: &FileSpan) -> Presence {
+        let Ok(Some(file)) = self.file(span.file) else { return Presence::Absent };
+        span_presence(&file, span)
+    }
+}
+
+impl PieceSource for Place {
+    fn presence(&self, piece: PieceIndex) -> Presence {
+        let layout = &self.info.layout;
+        let real = layout.spans(piece).filter(|span| !layout.files()[span.file].pad);
+        let mut holes = true;
+        for span in real {
+            match self.presence_of(&span) {
+                Presence::Absent | Presence::Damaged => return Presence::Absent,
+                Presence::There => holes = false,
+                Presence::Hole => {}
+            }
+        }
+        if holes { Presence::Hole } else { Presence::There }
+    }
+
+    fn read(&self, piece: PieceIndex, offset: u32, into: &mut [u8]) -> Result<(), DiskError> {
+        read_spans(&self.info, piece, offset, into, |file| {
+            self.file(file)?.ok_or_else(|| DiskError::Absent(self.folder.at(&self.paths[file])))
+        })
+        .map_err(|(file, error)| {
+            error
+                .unwrap_or_else(|e| DiskError::system("read", self.folder.at(&self.paths[file]), e))
+        })
+    }
+}
+
+/// What `file` has of `span`.
+pub(super) fn span_presence(file: &File, span: &FileSpan) -> Presence {
+    let end = span.offset + u64::from(span.length());
+    match file.metadata() {
+        Ok(about) if about.len() >= end => {}
+        _ => return Presence::Absent,
+    }
+    match rustix::fs::seek(file, SeekFrom::Data(span.offset)) {
+        Ok(data) if data >= end => Presence::Hole,
+        Err(rustix::io::Errno::NXIO) => Presence::Hole,
+        // Data, or a file system that can't tell.
+        _ => Presence::There,
+    }
+}
+
+/// Fills `into` from `offset` of `piece` through `open`ed files; padding reads as zeros.
+#[expect(clippy::type_complexity, reason = "either our error or the system's for a file number")]
+pub(super) fn read_spans(
+    info: &Info,
+    piece: PieceIndex,
+    offset: u32,
+    into: &mut [u8],
+    open: impl Fn(usize) -> Result<Arc<File>, DiskError>,
+) -> Result<(), (usize, Result<DiskError, std::io::Error>)> {
+    let end = offset + into.len() as u32;
+    debug_assert!(end <= info.layout.piece_size(piece), "a read beyond {piece:?}");
+    let mut rest = into;
+    for span in info.layout.spans_within(piece, offset..end) {
+        let (now, later) = rest.split_at_mut(span.length() as usize);
+        if info.layout.files()[span.file].pad {
+            now.fill(0);
+        } else {
+            let file = open(span.file).map_err(|error| (span.file, Ok(error)))?;
+            read_all_at(&file, span.offset, now).map_err(|error| (span.file, Err(error)))?;
+        }
+        rest = later;
+    }
+    Ok(())
+}
