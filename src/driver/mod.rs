@@ -1,1 +1,354 @@
 //! The loop: batches of facts into the engine, its deeds out to net and disk.
+//!
+//! One thread, one owner: facts from sockets, verdicts from the disk's workers, answers from
+//! look-ups and the clock all arrive here, go into [`Engine::handle`], and what comes out is done
+//! at once; bytes for a peer are gathered over a batch and leave in one write. While the disk's
+//! memory is full no facts are taken from sockets, and TCP holds the peers back.
+//!
+//! **There is no decision about BitTorrent in this room.**
+#![expect(clippy::disallowed_methods, reason = "an I/O room: the clock that the engine is given")]
+
+mod act;
+mod outcome;
+
+pub use outcome::{End, Outcome, Progress, Watch};
+
+use crate::disk::{Disk, DiskError, Done};
+use crate::engine::{Config, Engine, Event, Input, Output, PeerId, Time};
+use crate::net::Outgoing;
+use crate::net::http::Http;
+use crate::net::{ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener};
+use crate::wire::BlockSpec;
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Facts of sockets that are thought about before bytes leave again.
+const BATCH_MAX: usize = 32;
+/// How long guests have for their good-byes (trackers: `stopped`).
+const FAREWELL_WAIT: Duration = Duration::from_millis(1500);
+/// How often a watcher is told how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// Why a torrent can't be run, or can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The port can't be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// What a torrent is run with.
+pub struct Setup {
+    /// The engine's part; its port is filled in here.
+    pub engine: Config,
+    /// The disk, and where its workers' answers arrive.
+    pub disk: Disk,
+    /// Sender's other end was given to the disk.
+    pub done: mpsc::UnboundedReceiver<Done>,
+    /// Where to listen; `None`: the usual port, or any.
+    pub listen: Option<SocketAddr>,
+    /// Peers that the user or the torrent named.
+    pub peers: Vec<SocketAddr>,
+    /// Stay when everything is there.
+    pub go_on: bool,
+    /// Give up when nothing arrived for so long.
+    pub timeout: Option<Duration>,
+    /// For trackers.
+    pub http: Http,
+}
+
+/// Tells the loop to stop: once to say good-bye, twice to leave at once.
+pub type Stop = mpsc::UnboundedReceiver<()>;
+
+/// Runs one torrent until it is complete, stopped, or nothing arrives.
+///
+/// # Errors
+/// If the port can't be had, or the disk fails.
+pub async fn run(
+    setup: Setup,
+    stop: &mut Stop,
+    watch: &mut dyn Watch,
+) -> Result<Outcome, DriverError> {
+    let mut driver = Driver::open(setup)?;
+    driver.feed(Input::Started, watch);
+    let end = driver.turn_until_end(stop, watch).await?;
+    driver.leave(stop, watch).await?;
+    Ok(driver.outcome(end))
+}
+
+/// What the loop waits for.
+enum Woken {
+    Facts,
+    Done(Done),
+    Answer(Input),
+    Clock,
+    Stop,
+}
+
+struct Driver {
+    engine: Engine,
+    began: Instant,
+    disk: Disk,
+    done: mpsc::UnboundedReceiver<Done>,
+    /// Kept so that the channel never closes; connections have clones.
+    facts_from: mpsc::Sender<Fact>,
+    facts: mpsc::Receiver<Fact>,
+    batch: Vec<Fact>,
+    answers_from: mpsc::UnboundedSender<Input>,
+    answers: mpsc::UnboundedReceiver<Input>,
+    connections: BTreeMap<PeerId, Connection>,
+    /// What a batch has to say to each peer.
+    outgoing: BTreeMap<PeerId, Outgoing>,
+    outputs: Vec<Output>,
+    loads: BTreeMap<u64, (PeerId, BlockSpec)>,
+    loads_asked: u64,
+    listener: Listener,
+    datagrams: Datagrams,
+    http: Http,
+    from: Option<IpAddr>,
+    go_on: bool,
+    timeout: Option<Duration>,
+    last_arrival: Instant,
+    progress_due: Instant,
+    failed: Option<DiskError>,
+    parked: bool,
+    farewell: bool,
+}
+
+impl Driver {
+    fn open(setup: Setup) -> Result<Self, DriverError> {
+        let Setup { mut engine, disk, done, listen, peers, go_on, timeout, http } = setup;
+        let (facts_from, facts) = mpsc::channel(FACTS_WAITING_MAX);
+        let (answers_from, answers) = mpsc::unbounded_channel();
+        let listener = Listener::open(listen, &facts_from)?;
+        engine.port = listener.port();
+        let datagrams = Datagrams::open(listener.ip(), listener.port(), &facts_from);
+        let from = Some(listener.ip()).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED);
+        let began = Instant::now();
+        let mut engine = Engine::new(engine);
+        let mut outputs = Vec::new();
+        for addr in peers {
+            engine.handle(Time(0), Input::Named(addr), &mut outputs);
+        }
+        Ok(Self {
+            engine,
+            began,
+            disk,
+            done,
+            facts_from,
+            facts,
+            batch: Vec::new(),
+            answers_from,
+            answers,
+            connections: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
+            outputs,
+            loads: BTreeMap::new(),
+            loads_asked: 0,
+            listener,
+            datagrams,
+            http,
+            from,
+            go_on,
+            timeout,
+            last_arrival: began,
+            progress_due: began,
+            failed: None,
+            parked: false,
+            farewell: false,
+        })
+    }
+
+    fn now(&self) -> Time {
+        Time(self.began.elapsed().as_micros() as u64)
+    }
+
+    /// Turns until it is complete, stopped, or nothing arrives.
+    async fn turn_until_end(
+        &mut self,
+        stop: &mut Stop,
+        watch: &mut dyn Watch,
+    ) -> Result<End, DriverError> {
+        loop {
+            if let Some(error) = self.failed.take() {
+                return Err(error.into());
+            }
+            if self.engine.is_complete() && !self.go_on {
+                return Ok(End::Complete);
+            }
+            if self.timeout.is_some_and(|most| self.last_arrival.elapsed() >= most) {
+                return Ok(End::NothingArrived);
+            }
+            if let Woken::Stop = self.turn(stop, watch).await {
+                return Ok(End::Stopped);
+            }
+        }
+    }
+
+    /// Says good-bye: guests have [`FAREWELL_WAIT`], unless the user is in a hurry; blocks of
+    /// unfinished pieces go to disk meanwhile.
+    async fn leave(&mut self, stop: &mut Stop, watch: &mut dyn Watch) -> Result<(), DriverError> {
+        self.feed(Input::Stopped, watch);
+        self.disk.park();
+        let begun = Instant::now();
+        let mut hurry = false;
+        loop {
+            if let Some(error) = self.failed.take() {
+                return Err(error.into());
+            }
+            let waited = begun.elapsed() >= FAREWELL_WAIT;
+            if self.parked && (self.farewell || waited || hurry) {
+                return Ok(());
+            }
+            hurry |= matches!(self.turn(stop, watch).await, Woken::Stop);
+        }
+    }
+
+    /// Waits for something to happen, and lets everything follow from it.
+    async fn turn(&mut self, stop: &mut Stop, watch: &mut dyn Watch) -> Woken {
+        let woken = self.wait(stop).await;
+        let inputs = match woken {
+            Woken::Facts => {
+                let mut batch = std::mem::take(&mut self.batch);
+                batch.drain(..).for_each(|fact| self.fact(fact, watch));
+                self.batch = batch;
+                None
+            }
+            Woken::Done(done) => {
+                self.done(done, watch);
+                return self.after(Woken::Clock, watch);
+            }
+            Woken::Answer(input) => Some(input),
+            Woken::Clock => Some(Input::Deadline),
+            Woken::Stop => return self.after(Woken::Stop, watch),
+        };
+        if let Some(input) = inputs {
+            self.feed(input, watch);
+        }
+        self.after(Woken::Clock, watch)
+    }
+
+    async fn wait(&mut self, stop: &mut Stop) -> Woken {
+        let deadline =
+            self.engine.deadline().map(|time| self.began + Duration::from_micros(time.0));
+        let until = deadline.map_or(self.progress_due, |deadline| deadline.min(self.progress_due));
+        let clock = tokio::time::sleep_until(until.into());
+        let full = self.disk.is_full();
+        tokio::select! {
+            biased;
+            Some(()) = stop.recv() => Woken::Stop,
+            Some(done) = self.done.recv() => Woken::Done(done),
+            Some(input) = self.answers.recv() => Woken::Answer(input),
+            count = self.facts.recv_many(&mut self.batch, BATCH_MAX), if !full => {
+                if count == 0 { pending::<()>().await; }
+                Woken::Facts
+            }
+            () = clock => Woken::Clock,
+        }
+    }
+
+    /// At the end of a turn: bytes leave, and whoever watches is told.
+    fn after(&mut self, woken: Woken, watch: &mut dyn Watch) -> Woken {
+        self.flush();
+        let now = Instant::now();
+        if now >= self.progress_due {
+            self.progress_due = now + PROGRESS_EVERY;
+            watch.progressed(&self.progress());
+        }
+        woken
+    }
+
+    /// A fact for the engine, and everything that follows from it.
+    fn feed(&mut self, input: Input, watch: &mut dyn Watch) {
+        let now = self.now();
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.engine.handle(now, input, &mut outputs);
+        for output in outputs.drain(..) {
+            self.act(output, watch);
+        }
+        self.outputs = outputs;
+    }
+
+    fn fact(&mut self, fact: Fact, watch: &mut dyn Watch) {
+        match fact {
+            Fact::Dialled(id) => self.feed(Input::Dialled(peer(id)), watch),
+            Fact::Came(newcomer) => {
+                let peer = self.engine.next_peer();
+                let conn = conn(peer);
+                let connection =
+                    Connection::adopt(conn, &self.facts_from, newcomer.stream, newcomer.received);
+                self.connections.insert(peer, connection);
+                self.feed(Input::Accepted(peer, newcomer.from), watch);
+                self.feed(Input::Greeted(peer, newcomer.handshake), watch);
+            }
+            Fact::Greeted(id, handshake) => self.feed(Input::Greeted(peer(id), handshake), watch),
+            Fact::Received(id, messages) => {
+                for message in messages {
+                    self.feed(Input::Received(peer(id), message), watch);
+                }
+            }
+            Fact::Sent(id, count) => self.feed(Input::Sent(peer(id), count), watch),
+            Fact::Lost(id, why) => {
+                if self.connections.remove(&peer(id)).is_some() {
+                    self.feed(Input::Lost(peer(id), why), watch);
+                }
+            }
+            Fact::Datagram(from, bytes) => self.feed(Input::Datagram(from, bytes), watch),
+        }
+    }
+
+    fn done(&mut self, done: Done, watch: &mut dyn Watch) {
+        match done {
+            Done::Checked { piece, good, .. } => self.feed(Input::Checked(piece, good), watch),
+            Done::Loaded { ticket, result } => {
+                let Some((peer, spec)) = self.loads.remove(&ticket) else { return };
+                self.feed(Input::Loaded(peer, spec, result.ok()), watch);
+            }
+            Done::Spilled { .. } => {}
+            Done::Parked => self.parked = true,
+            Done::Failed { error } => self.failed = Some(error),
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let (downloaded_bytes, uploaded_bytes) = self.engine.moved_bytes();
+        Progress {
+            seconds: self.began.elapsed().as_secs_f64(),
+            have: self.engine.have().count(),
+            left_bytes: self.engine.left_bytes(),
+            downloaded_bytes,
+            uploaded_bytes,
+            peers: self.engine.peer_count(),
+        }
+    }
+
+    fn outcome(self, end: End) -> Outcome {
+        Outcome {
+            end,
+            report: self.engine.report(self.now()),
+            have: self.engine.have().clone(),
+            seconds: self.began.elapsed().as_secs_f64(),
+            memory_peak: self.disk.memory_peak(),
+            port: self.listener.port(),
+        }
+    }
+}
+
+const fn peer(id: ConnId) -> PeerId {
+    PeerId(id.0)
+}
+
+const fn conn(peer: PeerId) -> ConnId {
+    ConnId(peer.0)
+}
+
+/// Whether an event means that blocks arrive.
+const fn is_arrival(event: &Event) -> bool {
+    matches!(event, Event::Verified(_))
+}

@@ -1,0 +1,89 @@
+//! Deeds: what the engine wants done, done.
+
+use super::outcome::Watch;
+use super::{Driver, conn, is_arrival};
+use crate::engine::{Event, Input, Output, PeerId};
+use crate::net::{dial, http};
+use crate::wire::{BlockSpec, Message};
+use std::time::Instant;
+
+impl Driver {
+    pub(super) fn act(&mut self, output: Output, watch: &mut dyn Watch) {
+        match output {
+            Output::Dial(peer, to) => {
+                let connection = dial(conn(peer), &self.facts_from, to, self.from);
+                self.connections.insert(peer, connection);
+            }
+            Output::Greet(peer, handshake) => {
+                self.outgoing.entry(peer).or_default().greet(&handshake);
+            }
+            Output::Send(peer, message) => self.say(peer, &message),
+            Output::HangUp(peer) => {
+                self.outgoing.remove(&peer);
+                self.connections.remove(&peer);
+            }
+            Output::Keep(block, data) => {
+                self.last_arrival = Instant::now();
+                self.disk.keep(block, data);
+            }
+            Output::Check(piece) => self.disk.check(piece),
+            Output::Load(peer, piece, spec) => {
+                self.loads_asked += 1;
+                let BlockSpec { offset, length, .. } = spec;
+                self.loads.insert(self.loads_asked, (peer, spec));
+                self.disk.load(self.loads_asked, piece, offset, length);
+            }
+            Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
+            Output::HttpGet(guest, ticket, url) => self.http_get(guest, ticket, url),
+            Output::Resolve(guest, ticket, host, port) => self.resolve(guest, ticket, host, port),
+            // No guest that is bundled today wishes it.
+            Output::JoinMulticast(_) => {}
+            Output::Tell(event) => self.told(&event, watch),
+        }
+    }
+
+    fn told(&mut self, event: &Event, watch: &mut dyn Watch) {
+        if is_arrival(event) {
+            self.last_arrival = Instant::now();
+        }
+        self.farewell |= *event == Event::Farewell;
+        watch.told(self.began.elapsed().as_secs_f64(), event);
+    }
+
+    fn say(&mut self, peer: PeerId, message: &Message) {
+        self.outgoing.entry(peer).or_default().say(message);
+    }
+
+    /// Hands each peer's bytes of this turn to its connection.
+    pub(super) fn flush(&mut self) {
+        while let Some((peer, outgoing)) = self.outgoing.pop_first() {
+            let Some(connection) = self.connections.get(&peer) else { continue };
+            if !outgoing.is_empty() && !connection.send(outgoing) {
+                self.connections.remove(&peer);
+                let why = "it does not read what we send".to_owned();
+                // The loop hears of it as of any other loss.
+                let _ = self.answers_from.send(Input::Lost(peer, why));
+            }
+        }
+    }
+
+    fn http_get(&self, guest: usize, ticket: u64, url: String) {
+        let (http, answers) = (self.http.clone(), self.answers_from.clone());
+        tokio::spawn(async move {
+            let reply = http.fetch(&url, http::TRACKER_BYTES_MAX).await;
+            let reply = reply.map(|(status, body)| (u32::from(status), body));
+            let reply = reply.map_err(|error| error.to_string());
+            // A loop that is gone needs no answer.
+            let _ = answers.send(Input::HttpReplied(guest, ticket, reply));
+        });
+    }
+
+    fn resolve(&self, guest: usize, ticket: u64, host: String, port: u16) {
+        let answers = self.answers_from.clone();
+        tokio::spawn(async move {
+            let found = tokio::net::lookup_host((host.as_str(), port)).await;
+            let found = found.map(Iterator::collect).map_err(|error| error.to_string());
+            let _ = answers.send(Input::Resolved(guest, ticket, found));
+        });
+    }
+}

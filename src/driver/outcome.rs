@@ -1,0 +1,57 @@
+//! What a run was: [`Outcome`] at its end, [`Progress`] and events, through [`Watch`], before.
+
+use crate::engine::{Event, Report};
+use crate::torrent::Bitfield;
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every wanted piece is verified and stored.
+    Complete,
+    /// It was told to stop.
+    Stopped,
+    /// Nothing arrived for as long as the user would wait.
+    NothingArrived,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why.
+    pub end: End,
+    /// What it was like.
+    pub report: Report,
+    /// Pieces that are verified and stored.
+    pub have: Bitfield,
+    /// How long it took.
+    pub seconds: f64,
+    /// The most bytes in block buffers at once.
+    pub memory_peak: u64,
+    /// Where it listened.
+    pub port: u16,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Since it began.
+    pub seconds: f64,
+    /// Pieces verified.
+    pub have: usize,
+    /// Bytes of wanted pieces that are still to come.
+    pub left_bytes: u64,
+    /// Bytes of blocks received.
+    pub downloaded_bytes: u64,
+    /// Bytes of blocks sent.
+    pub uploaded_bytes: u64,
+    /// Peers here.
+    pub peers: usize,
+}
+
+/// Whoever watches a run: a progress bar, an event log.
+pub trait Watch {
+    /// Something happened, `seconds` after the beginning.
+    fn told(&mut self, seconds: f64, event: &Event);
+    /// How far it is, a few times a second.
+    fn progressed(&mut self, progress: &Progress);
+}
