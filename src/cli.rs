@@ -4,6 +4,7 @@
 //! [`Verb`] and a line in [`Verb::run`]. Words that clap does not understand exit 2, as every
 //! unusable input does.
 
+use crate::command::{assemble, decode, fetch, get, verify};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use clap::builder::styling::Styles;
@@ -77,14 +78,32 @@ impl Globals {
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
-pub enum Verb {}
+#[expect(clippy::large_enum_variant, reason = "there is one, for the length of the program")]
+pub enum Verb {
+    /// Print what a torrent or magnet says, as a manifest for the other verbs
+    Decode(decode::Args),
+    /// Download pieces into a store that verify and assemble work on
+    Fetch(fetch::Args),
+    /// Hash a piece store or finished data, and say what is damaged or missing
+    Verify(verify::Args),
+    /// Write the files of a torrent from a piece store
+    Assemble(assemble::Args),
+    /// Download straight into the final files
+    Get(get::Args),
+}
 
 impl Verb {
     /// Does it.
     ///
     /// # Errors
     /// As the verb says.
-    pub fn run(self, _globals: &Globals, _env: &mut Env) -> Result<Exit, Error> {
-        match self {}
+    pub fn run(self, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
+        match self {
+            Self::Decode(args) => args.run(globals, env),
+            Self::Fetch(args) => args.run(globals, env),
+            Self::Verify(args) => args.run(globals, env),
+            Self::Assemble(args) => args.run(globals, env),
+            Self::Get(args) => args.run(globals, env),
+        }
     }
 }

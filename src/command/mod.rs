@@ -1,1 +1,72 @@
 //! The verbs: one file each, its arguments and its run.
+
+pub mod assemble;
+pub mod decode;
+mod download;
+pub mod fetch;
+pub mod get;
+mod network;
+mod progress;
+mod quantity;
+mod selection;
+mod signals;
+mod source;
+pub mod verify;
+
+use crate::disk::DiskError;
+use crate::env::Env;
+use crate::error::Error;
+use crate::host::HostError;
+use crate::manifest::Manifest;
+use crate::torrent::{Info, Torrent};
+use std::sync::Arc;
+
+/// Prints a verb's result: `table` for people, else the manifest.
+fn print(
+    env: &mut Env,
+    form: crate::cli::Form,
+    manifest: &Manifest,
+    table: impl FnOnce(usize) -> String,
+) -> Result<(), Error> {
+    match form {
+        crate::cli::Form::Json => env.write(&manifest.to_bytes()),
+        crate::cli::Form::Table => {
+            let text = table(env.width());
+            env.write(text.as_bytes())
+        }
+    }
+}
+
+/// The info dictionary of a torrent that a verb can't do without.
+fn resolved(torrent: &Torrent) -> Result<Arc<Info>, Error> {
+    torrent.info.clone().ok_or_else(|| {
+        Error::input(format!("the metadata of `{}` is not known yet", torrent.hashes))
+            .hint("this takes a .torrent, or a manifest that was made from one")
+    })
+}
+
+/// The info dictionary of a torrent that is to be downloaded.
+fn downloadable(torrent: &Torrent) -> Result<Arc<Info>, Error> {
+    let info = resolved(torrent)?;
+    if torrent.hashes.v1.is_none() {
+        let sentence = "this torrent is v2 only, and rtor can download v1 and hybrid ones so far";
+        return Err(Error::input(sentence).hint("decode, analyze and verify work on it"));
+    }
+    Ok(info)
+}
+
+impl From<HostError> for Error {
+    fn from(why: HostError) -> Self {
+        Self::input(why)
+    }
+}
+
+impl From<DiskError> for Error {
+    fn from(why: DiskError) -> Self {
+        let error = if why.is_input() { Self::input(&why) } else { Self::world(&why) };
+        match why.hint() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}

@@ -20,6 +20,7 @@ mod file_store;
 mod folder;
 mod handles;
 mod memory;
+pub mod named_file;
 mod partial;
 mod piece_store;
 mod place;

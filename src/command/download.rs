@@ -1,0 +1,351 @@
+//! What `fetch` and `get` share: from a torrent and a store to a running driver and its result.
+
+use super::network::Network;
+use super::progress::Show;
+use super::selection::Selection;
+use super::signals::Signals;
+use crate::cli::{Form, Globals};
+use crate::disk::check::{self, Work};
+use crate::disk::{Disk, Store, named_file};
+use crate::driver::{self, DriverError, End, Outcome, Setup};
+use crate::engine::{Config, Guest};
+use crate::env::Env;
+use crate::error::{Error, Exit};
+use crate::host::{Places, Registry};
+use crate::manifest::Manifest;
+use crate::manifest::fetch::{Fetch, Peer, StoreKind};
+use crate::net::http::Http;
+use crate::table;
+use crate::torrent::{Bitfield, Info, PieceIndex, piece_list};
+use bytesize::ByteSize;
+use rtor_plugin::{Level, Services};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::sync::mpsc;
+
+/// The peer id's first eight bytes: who we are (BEP 20).
+const PEER_ID_PREFIX: &[u8; 8] = b"-RT0100-";
+
+/// What the user chose.
+pub(super) struct Choice<'a> {
+    /// `--strategy`.
+    pub(super) strategy: &'a str,
+    /// `--files`, `--range`.
+    pub(super) selection: &'a Selection,
+    /// The network options.
+    pub(super) network: &'a Network,
+    /// `--max-memory`, in bytes.
+    pub(super) memory_max: u64,
+    /// `--seed`.
+    pub(super) go_on: bool,
+}
+
+/// Where the data goes.
+pub(super) struct Target {
+    /// The store.
+    pub(super) store: Store,
+    /// Its kind and path, for the manifest.
+    pub(super) kind: StoreKind,
+    /// As the user named it.
+    pub(super) path: String,
+}
+
+/// Downloads, and prints the manifest with its section `fetch`.
+///
+/// # Errors
+/// If a plugin, the port or the disk can't be had.
+pub(super) fn run(
+    globals: &Globals,
+    env: &mut Env,
+    mut manifest: Manifest,
+    info: &Arc<Info>,
+    choice: &Choice<'_>,
+    target: Target,
+) -> Result<Exit, Error> {
+    let stop = Signals::hear()?;
+    let plan = Plan::make(globals, env, &manifest, info, choice)?;
+    let have = verified(env, globals, info, &target.store, &stop.now)?;
+    let outcome = plan.run(globals, env, info, choice, target.store, have, stop)?;
+    let fetched =
+        section(&outcome, info, choice, &plan_wanted(info, choice)?, target.kind, target.path);
+    manifest.set("fetch", &fetched);
+    let form = globals.form(env);
+    if form == Form::Json || !globals.quiet {
+        super::print(env, form, &manifest, |width| show(width, &fetched))?;
+    }
+    Ok(exit(env, &outcome, choice))
+}
+
+fn plan_wanted(info: &Info, choice: &Choice<'_>) -> Result<Bitfield, Error> {
+    choice.selection.wanted_pieces(&info.layout)
+}
+
+fn exit(env: &mut Env, outcome: &Outcome, choice: &Choice<'_>) -> Exit {
+    match outcome.end {
+        End::Complete => Exit::Done,
+        End::Stopped if choice.go_on && outcome.report.t_99_to_100_us.is_some() => Exit::Done,
+        End::Stopped => {
+            env.say("interrupted: the same command goes on from here");
+            Exit::Interrupted
+        }
+        End::NothingArrived => {
+            let timeout = choice.network.timeout.unwrap_or_default();
+            let timeout = humantime::format_duration(timeout);
+            env.say(&format!("nothing arrived for {timeout}: gave up, resumable"));
+            Exit::No
+        }
+    }
+}
+
+/// The plugins and everything else that can be wrong before a byte is read.
+struct Plan {
+    wanted: Bitfield,
+    rank: rtor_plugin::strategy::Ranker,
+    guests: Vec<Guest>,
+    trackers: Vec<Vec<String>>,
+    peers: Vec<SocketAddr>,
+    events: Option<Box<dyn Write>>,
+    http: Http,
+}
+
+impl Plan {
+    fn make(
+        globals: &Globals,
+        env: &mut Env,
+        manifest: &Manifest,
+        info: &Info,
+        choice: &Choice<'_>,
+    ) -> Result<Self, Error> {
+        let registry = registry(globals, env)?;
+        let services: Arc<dyn Services> = Arc::new(Complaints);
+        let rank = registry.ranker(choice.strategy, Arc::clone(&services))?;
+        let Network { discover, no_discover, no_trackers, peer, .. } = choice.network;
+        let guests = registry
+            .discoveries(discover, no_discover, info.private, &|_| Arc::clone(&services))?;
+        let guests =
+            guests.into_iter().map(|g| Guest { id: g.id.to_owned(), instance: g.instance });
+        let torrent = manifest.torrent();
+        let named = torrent.peers.iter().filter_map(|peer| peer.parse().ok());
+        Ok(Self {
+            wanted: choice.selection.wanted_pieces(&info.layout)?,
+            rank,
+            guests: guests.collect(),
+            trackers: if *no_trackers { Vec::new() } else { torrent.trackers.clone() },
+            peers: peer.iter().copied().chain(named).collect(),
+            events: events(globals, env)?,
+            http: Http::new().map_err(Error::world)?,
+        })
+    }
+
+    fn run(
+        self,
+        globals: &Globals,
+        env: &Env,
+        info: &Arc<Info>,
+        choice: &Choice<'_>,
+        store: Store,
+        have: Bitfield,
+        mut stop: Signals,
+    ) -> Result<Outcome, Error> {
+        let (tell, done) = mpsc::unbounded_channel();
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let mut disk = Disk::open(store, choice.memory_max, threads, move |fact| {
+            // A loop that is gone needs no answers.
+            let _ = tell.send(fact);
+        })?;
+        let partial = partials(&mut disk, &have);
+        let missing = self.wanted.iter().filter(|piece| !have.contains(*piece));
+        let of_piece = |piece: usize| {
+            let piece = info.layout.piece(piece as u32);
+            piece.map_or(0, |piece| u64::from(info.layout.piece_size(piece)))
+        };
+        let missing_bytes = missing.map(of_piece).sum();
+        let shown = env.stderr_is_terminal() && !globals.quiet;
+        let lines_from = match (globals.quiet, globals.verbose) {
+            (true, _) => None,
+            (false, 0) => Some(Level::Warning),
+            (false, 1) => Some(Level::Info),
+            (false, _) => Some(Level::Debug),
+        };
+        let pieces = info.layout.piece_count();
+        let mut show = Show::new(shown, lines_from, self.events, missing_bytes, pieces);
+        let setup = Setup {
+            engine: Config {
+                info: Arc::clone(info),
+                peer_id: peer_id()?,
+                client: concat!("rtor ", env!("CARGO_PKG_VERSION")).to_owned(),
+                have,
+                wanted: self.wanted,
+                partial,
+                trackers: self.trackers,
+                port: 0,
+                peers_max: usize::from(choice.network.max_peers),
+                seed: chance()?,
+                rank: Box::new(self.rank),
+                guests: self.guests,
+            },
+            disk,
+            done,
+            listen: choice.network.listen,
+            peers: self.peers,
+            go_on: choice.go_on,
+            timeout: choice.network.timeout,
+            http: self.http,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|why| Error::world(format!("no network: {why}")))?;
+        let outcome = runtime.block_on(driver::run(setup, &mut stop.heard, &mut show));
+        show.finish();
+        // Look-ups that nobody waits for any more must not hold the program.
+        runtime.shutdown_background();
+        Ok(outcome?)
+    }
+}
+
+impl From<DriverError> for Error {
+    fn from(why: DriverError) -> Self {
+        match why {
+            DriverError::Disk(why) => why.into(),
+            DriverError::Listen(why) => Self::world(why),
+        }
+    }
+}
+
+/// The plugins that can be used.
+///
+/// # Errors
+/// If a file that the user named is none.
+pub(super) fn registry(globals: &Globals, env: &mut Env) -> Result<Registry, Error> {
+    let exe = std::env::current_exe().ok();
+    let registry = Registry::open(&Places {
+        files: &globals.plugin,
+        plugin_path: env.var("RTOR_PLUGIN_PATH"),
+        data_home: env.var("XDG_DATA_HOME"),
+        home: env.var("HOME"),
+        exe: exe.as_deref(),
+        bundled: !globals.no_bundled,
+    })?;
+    if !globals.quiet {
+        let warnings: Vec<String> = registry.warnings().iter().map(ToString::to_string).collect();
+        warnings.iter().for_each(|warning| env.say(&format!("warning: {warning}")));
+    }
+    Ok(registry)
+}
+
+/// What a plugin says outside of its facts: straight to stderr.
+struct Complaints;
+
+impl Services for Complaints {
+    fn log(&self, level: Level, text: &str) {
+        if level >= Level::Warning {
+            eprintln!("{}", crate::sanitize::sanitize(text));
+        }
+    }
+}
+
+fn events(globals: &Globals, env: &Env) -> Result<Option<Box<dyn Write>>, Error> {
+    match &globals.events {
+        None => Ok(None),
+        Some(dash) if dash.as_os_str() == "-" => Ok(Some(Box::new(std::io::stdout()))),
+        Some(path) => Ok(Some(Box::new(named_file::create(&env.path(path))?))),
+    }
+}
+
+/// What is there already, by its hashes.
+fn verified(
+    env: &mut Env,
+    globals: &Globals,
+    info: &Arc<Info>,
+    store: &Store,
+    stop: &AtomicBool,
+) -> Result<Bitfield, Error> {
+    let shown = env.stderr_is_terminal() && !globals.quiet;
+    let bar = super::progress::checking(shown, info.layout.total_length());
+    let progressed = |bytes| bar.inc(bytes);
+    let states = check::check(store, info, &Work { progressed: &progressed, stop });
+    bar.finish_and_clear();
+    Ok(check::whole(&states))
+}
+
+/// Blocks of unfinished pieces that an earlier run left.
+fn partials(disk: &mut Disk, have: &Bitfield) -> Vec<(PieceIndex, Vec<usize>)> {
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        disk.partials().into_iter().partition(|(piece, _)| have.contains(piece.at()));
+    known.into_iter().for_each(|(piece, _)| disk.forget(piece));
+    unknown.into_iter().map(|(piece, blocks)| (piece, blocks.iter().collect())).collect()
+}
+
+fn peer_id() -> Result<[u8; 20], Error> {
+    let mut id = [0; 20];
+    random(&mut id)?;
+    id[..PEER_ID_PREFIX.len()].copy_from_slice(PEER_ID_PREFIX);
+    Ok(id)
+}
+
+fn chance() -> Result<u64, Error> {
+    let mut seed = [0; 8];
+    random(&mut seed)?;
+    Ok(u64::from_le_bytes(seed))
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the seed comes from")]
+fn random(bytes: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(|why| Error::world(format!("no randomness to be had: {why}")))
+}
+
+fn section(
+    outcome: &Outcome,
+    info: &Info,
+    choice: &Choice<'_>,
+    wanted: &Bitfield,
+    store: StoreKind,
+    path: String,
+) -> Fetch {
+    let report = &outcome.report;
+    let seconds = |us: u64| us as f64 / 1e6;
+    Fetch {
+        store,
+        path,
+        complete: wanted.iter().all(|piece| outcome.have.contains(piece)),
+        have: outcome.have.count(),
+        of: info.layout.piece_count(),
+        pieces: piece_list::format(&outcome.have),
+        downloaded_bytes: report.downloaded_bytes,
+        uploaded_bytes: report.uploaded_bytes,
+        duplicate_bytes: report.duplicate_bytes,
+        wasted_bytes: report.wasted_bytes,
+        hash_failures: report.hash_failures,
+        seconds: outcome.seconds,
+        t_99_to_100_ms: report.t_99_to_100_us.map(|us| us / 1000),
+        peak_memory_bytes: outcome.memory_peak,
+        strategy: choice.strategy.to_owned(),
+        peers: report
+            .peers
+            .iter()
+            .map(|peer| Peer {
+                addr: peer.addr.to_string(),
+                client: peer.client.clone(),
+                source: peer.source.clone(),
+                downloaded_bytes: peer.downloaded_bytes,
+                uploaded_bytes: peer.uploaded_bytes,
+                connected_seconds: seconds(peer.connected_us),
+                left: peer.left.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn show(width: usize, fetch: &Fetch) -> String {
+    let rate = fetch.downloaded_bytes as f64 / fetch.seconds.max(1e-3);
+    let facts = [
+        ("in", fetch.path.clone()),
+        ("pieces", format!("{} of {}", fetch.have, fetch.of)),
+        ("downloaded", ByteSize(fetch.downloaded_bytes).to_string()),
+        ("uploaded", ByteSize(fetch.uploaded_bytes).to_string()),
+        ("took", format!("{:.1} s, {}/s", fetch.seconds, ByteSize(rate as u64))),
+        ("peers", fetch.peers.len().to_string()),
+    ];
+    table::facts(width, facts)
+}

@@ -1,0 +1,82 @@
+//! `rtor fetch [SOURCE]`: downloads into the piece store.
+
+use super::download::{self, Choice, Target};
+use super::network::Network;
+use super::quantity;
+use super::selection::Selection;
+use super::source::{self, STORE};
+use crate::cli::Globals;
+use crate::disk::{PieceStore, Store};
+use crate::env::Env;
+use crate::error::{Error, Exit};
+use crate::manifest::fetch::StoreKind;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Download pieces into a store that verify and assemble work on.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A .torrent, http(s) URL of one, or manifest
+    #[arg(value_name = "SOURCE")]
+    source: Option<OsString>,
+    /// The piece store
+    #[arg(long, value_name = "DIR", default_value = STORE)]
+    pieces: PathBuf,
+    /// What both downloads have.
+    #[command(flatten)]
+    download: Download,
+}
+
+/// What `fetch` and `get` have in common.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Download {
+    /// The order of pieces, a plugin: `rtor plugins` lists them
+    #[arg(long, value_name = "NAME[:key=value,..]", default_value = "rarest")]
+    strategy: String,
+    /// Which pieces.
+    #[command(flatten)]
+    selection: Selection,
+    /// Bytes that all block buffers together may have
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = quantity::size)]
+    max_memory: u64,
+    /// Go on seeding when complete
+    #[arg(long)]
+    seed: bool,
+    /// How to find and reach peers.
+    #[command(flatten)]
+    network: Network,
+}
+
+impl Download {
+    /// What the user chose.
+    #[must_use]
+    pub(super) fn choice(&self) -> Choice<'_> {
+        Choice {
+            strategy: &self.strategy,
+            selection: &self.selection,
+            network: &self.network,
+            memory_max: self.max_memory,
+            go_on: self.seed,
+        }
+    }
+}
+
+impl Args {
+    /// Does it.
+    ///
+    /// # Errors
+    /// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
+    pub fn run(self, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
+        let manifest = source::read(env, self.source.as_deref(), &self.pieces)?.manifest;
+        let info = super::downloadable(manifest.torrent())?;
+        let store = PieceStore::make(&env.path(&self.pieces), Arc::clone(&info))?;
+        store.write_manifest(&manifest.to_bytes())?;
+        let target = Target {
+            store: Store::Pieces(store),
+            kind: StoreKind::Pieces,
+            path: self.pieces.display().to_string(),
+        };
+        download::run(globals, env, manifest, &info, &self.download.choice(), target)
+    }
+}

@@ -1,0 +1,44 @@
+//! Sizes, rates and durations as people type them: `64KiB`, `10M`, `30s`.
+
+use std::time::Duration;
+
+/// Bytes: `64KiB`, `10M` (10,000,000), `512`.
+///
+/// # Errors
+/// A sentence for clap.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    text.parse::<bytesize::ByteSize>()
+        .map(|size| size.as_u64())
+        .map_err(|_| format!("`{text}` is no size like `64KiB` or `10M`"))
+}
+
+/// Time: `30s`, `5m`, `1h 30m`.
+///
+/// # Errors
+/// A sentence for clap.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| format!("`{text}` is no time like `30s` or `5m`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_decimal_unless_they_say_bi() {
+        let cases = [("64KiB", 65536), ("10M", 10_000_000), ("1kB", 1000), ("512", 512), ("0", 0)];
+        for (text, bytes) in cases {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "x", "-1", "10 Q"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(duration("5").is_err());
+    }
+}
