@@ -17,7 +17,7 @@
 //! let text = String::from_utf8(Manifest::of(torrent).to_bytes()).expect("JSON is UTF-8");
 //! assert_eq!(text, concat!(
 //!     r#"{"rtor":1,"torrent":{"name":"x","#,
-//!     r#""info_hash_v1":"cb4a51a6b5cb1a4d09dca8a8ed1ee1f6bdd4c0b3","info_hash_v2":null,"#,
+//!     r#""info_hash_v1":"e92d0b2f283d87b37085cc5046bf8110f65bb180","info_hash_v2":null,"#,
 //!     r#""piece_length":16384,"piece_count":1,"total_length":3,"private":false,"#,
 //!     r#""files":[{"path":"x","length":3,"offset":0,"pad":false}],"#,
 //!     r#""trackers":[],"web_seeds":[],"nodes":[],"peers":[],"#,

@@ -35,7 +35,7 @@ impl Metainfo {
     /// let file = b"d8:announce3:u:/4:infod6:lengthi3e4:name1:x12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
     /// let torrent = Metainfo::parse(file.as_slice().into())?.torrent;
     /// assert_eq!(torrent.trackers, [["u:/"]]);
-    /// assert_eq!(torrent.hashes.to_string(), "cb4a51a6b5cb1a4d09dca8a8ed1ee1f6bdd4c0b3");
+    /// assert_eq!(torrent.hashes.to_string(), "e92d0b2f283d87b37085cc5046bf8110f65bb180");
     /// # Ok::<(), rtor::torrent::MetainfoError>(())
     /// ```
     pub fn parse(file: Bytes) -> Result<Self, MetainfoError> {
