@@ -4,7 +4,7 @@
 //! [`Verb`] and a line in [`Verb::run`]. Words that clap does not understand exit 2, as every
 //! unusable input does.
 
-use crate::command::{assemble, decode, fetch, get, verify};
+use crate::command;
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use clap::builder::styling::Styles;
@@ -78,18 +78,17 @@ impl Globals {
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the length of the program")]
 pub enum Verb {
-    /// Print what a torrent or magnet says, as a manifest for the other verbs
-    Decode(decode::Args),
+    /// Show what a torrent, magnet or info hash says, as a manifest
+    Decode(command::decode::Args),
     /// Download pieces into a store that verify and assemble work on
-    Fetch(fetch::Args),
+    Fetch(command::fetch::Args),
     /// Hash a piece store or finished data, and say what is damaged or missing
-    Verify(verify::Args),
+    Verify(command::verify::Args),
     /// Write the files of a torrent from a piece store
-    Assemble(assemble::Args),
+    Assemble(command::assemble::Args),
     /// Download straight into the final files
-    Get(get::Args),
+    Get(command::get::Args),
 }
 
 impl Verb {
@@ -99,11 +98,11 @@ impl Verb {
     /// As the verb says.
     pub fn run(self, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
         match self {
-            Self::Decode(args) => args.run(globals, env),
-            Self::Fetch(args) => args.run(globals, env),
-            Self::Verify(args) => args.run(globals, env),
-            Self::Assemble(args) => args.run(globals, env),
-            Self::Get(args) => args.run(globals, env),
+            Self::Decode(args) => command::decode::run(&args, globals, env),
+            Self::Fetch(args) => command::fetch::run(&args, globals, env),
+            Self::Verify(args) => command::verify::run(&args, globals, env),
+            Self::Assemble(args) => command::assemble::run(&args, globals, env),
+            Self::Get(args) => command::get::run(&args, globals, env),
         }
     }
 }

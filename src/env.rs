@@ -144,6 +144,11 @@ impl Env {
         Ok(bytes)
     }
 
+    /// stdin itself, for who decides on the way how much to read.
+    pub fn stdin_reader(&mut self) -> &mut dyn Read {
+        &mut self.stdin
+    }
+
     /// Writes data to stdout. A reader who has left is no error.
     ///
     /// # Errors

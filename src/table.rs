@@ -36,6 +36,28 @@ pub fn list(
     finish(&table)
 }
 
+/// Bytes as people count them: `1.5 GiB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().iec().to_string()
+}
+
+/// Seconds since 1970 as a date in UTC; the number itself if there is no such date.
+#[must_use]
+pub fn date(seconds: i64) -> String {
+    u64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| {
+            let since = std::time::Duration::from_secs(seconds);
+            let date = std::time::UNIX_EPOCH.checked_add(since)?;
+            // The writer fails for a year beyond 9999.
+            let mut text = String::new();
+            let shown = humantime::format_rfc3339_seconds(date);
+            std::fmt::write(&mut text, format_args!("{shown}")).ok().map(|()| text)
+        })
+        .unwrap_or_else(|| seconds.to_string())
+}
+
 fn plain(width: usize) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table

@@ -1,7 +1,7 @@
 //! `rtor assemble [SOURCE]`: piece store to files.
 
 use super::selection::Selection;
-use super::source::{self, STORE};
+use super::source::{self, STORE_DEFAULT};
 use crate::cli::Globals;
 use crate::disk::PieceStore;
 use crate::disk::assemble::{Assembled, Assembly};
@@ -12,7 +12,6 @@ use crate::manifest::assemble as section;
 use crate::manifest::fetch::StoreKind;
 use crate::table;
 use crate::torrent::Info;
-use bytesize::ByteSize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,38 +53,35 @@ fn filler(text: &str) -> Result<u8, String> {
     }
 }
 
-impl Args {
-    /// Does it.
-    ///
-    /// # Errors
-    /// If SOURCE is unusable, there is no store, or a file can't be written.
-    pub fn run(self, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-        let usual = self.pieces.clone().unwrap_or_else(|| PathBuf::from(STORE));
-        let mut manifest = source::read(env, self.source.as_deref(), &usual)?.manifest;
-        let pieces =
-            self.pieces.clone().or_else(|| source::fetched_to(&manifest, StoreKind::Pieces));
-        let info = super::resolved(manifest.torrent())?;
-        let selection = Selection { files: self.files.clone(), range: None };
-        let wanted = selection.wanted_files(&info.layout)?;
-        let store = PieceStore::open(&env.path(pieces.unwrap_or(usual)), Arc::clone(&info))?;
-        let assembly = Assembly {
-            info: &info,
-            source: &store,
-            wanted: &wanted,
-            fill: self.fill_missing,
-            force: self.force,
-        };
-        let work = Work { progressed: &|_| {}, stop: &AtomicBool::new(false) };
-        let files = assembly.run(&env.path(&self.output), &work)?;
-        let assembled = written(&info, &self.output, &files);
-        manifest.set("assemble", &assembled);
-        super::print(env, globals.form(env), &manifest, |width| show(width, &assembled))?;
-        let whole = files.iter().all(|file| file.holes.is_empty());
-        if !whole && self.fill_missing.is_none() {
-            env.say("some files are incomplete and were not written: --fill-missing writes them");
-        }
-        Ok(if whole || self.fill_missing.is_some() { Exit::Done } else { Exit::No })
+/// Runs it.
+///
+/// # Errors
+/// If SOURCE is unusable, there is no store, or a file can't be written.
+pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
+    let usual = args.pieces.clone().unwrap_or_else(|| PathBuf::from(STORE_DEFAULT));
+    let mut manifest = source::load(args.source.as_deref(), &usual, env)?.manifest;
+    let pieces = args.pieces.clone().or_else(|| source::fetched_to(&manifest, StoreKind::Pieces));
+    let info = super::resolved(manifest.torrent())?;
+    let selection = Selection { files: args.files.clone(), range: None };
+    let wanted = selection.wanted_files(&info.layout)?;
+    let store = PieceStore::open(&env.path(pieces.unwrap_or(usual)), Arc::clone(&info))?;
+    let assembly = Assembly {
+        info: &info,
+        source: &store,
+        wanted: &wanted,
+        fill: args.fill_missing,
+        force: args.force,
+    };
+    let work = Work { progressed: &|_| {}, stop: &AtomicBool::new(false) };
+    let files = assembly.run(&env.path(&args.output), &work)?;
+    let assembled = written(&info, &args.output, &files);
+    manifest.set("assemble", &assembled);
+    super::print(env, globals.form(env), &manifest, |width| show(width, &assembled))?;
+    let whole = files.iter().all(|file| file.holes.is_empty());
+    if !whole && args.fill_missing.is_none() {
+        env.say("some files are incomplete and were not written: --fill-missing writes them");
     }
+    Ok(if whole || args.fill_missing.is_some() { Exit::Done } else { Exit::No })
 }
 
 fn written(info: &Info, output: &Path, files: &[Assembled]) -> section::Assemble {
@@ -117,7 +113,7 @@ fn written(info: &Info, output: &Path, files: &[Assembled]) -> section::Assemble
 fn show(width: usize, assembled: &section::Assemble) -> String {
     let rows = assembled.files.iter().take(FILES_SHOWN_MAX).map(|file| {
         let state = format!("{:?}", file.state).to_lowercase();
-        vec![state, ByteSize(file.length).to_string(), file.path.clone()]
+        vec![state, table::size(file.length), file.path.clone()]
     });
     let mut text = table::list(width, &["state", "size", "path"], &[1], rows);
     let more = assembled.files.len().saturating_sub(FILES_SHOWN_MAX);

@@ -1,76 +1,87 @@
-//! `rtor decode SOURCE`: metainfo or magnet to manifest.
+//! `rtor decode`: a torrent, a magnet or an info hash as a manifest.
 
-use super::source::{self, STORE};
-use crate::cli::Globals;
+use super::source::{self, STORE_DEFAULT};
+use crate::cli::{Form, Globals};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::table;
-use crate::torrent::Torrent;
-use bytesize::ByteSize;
+use crate::torrent::{Info, Torrent};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Files that the table shows; JSON has all.
-const FILES_SHOWN_MAX: usize = 100;
-
-/// Print what a torrent or magnet says, as a manifest for the other verbs.
-#[derive(Clone, Debug, clap::Args)]
+/// Arguments of `rtor decode`.
+#[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A .torrent, magnet, http(s) URL, manifest, info hash, or `-`
-    #[arg(value_name = "SOURCE")]
-    source: Option<OsString>,
+    /// A .torrent, magnet URI, http(s) URL, info hash, manifest, or `-` for stdin
+    pub source: Option<OsString>,
 }
 
-impl Args {
-    /// Does it.
-    ///
-    /// # Errors
-    /// If SOURCE is nothing that can be decoded.
-    pub fn run(self, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-        let source = source::read(env, self.source.as_deref(), Path::new(STORE))?;
-        let manifest = source.manifest;
-        super::print(env, globals.form(env), &manifest, |width| show(width, manifest.torrent()))?;
-        Ok(Exit::Done)
-    }
-}
-
-fn show(width: usize, torrent: &Torrent) -> String {
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let mut rows = vec![
-        ("name", or_none(torrent.name.clone())),
-        ("info hash v1", or_none(torrent.hashes.v1.map(|hash| hash.to_string()))),
-        ("info hash v2", or_none(torrent.hashes.v2.map(|hash| hash.to_string()))),
-    ];
-    if let Some(info) = &torrent.info {
-        let layout = &info.layout;
-        let piece = ByteSize(u64::from(layout.piece_length()));
-        let private = if info.private { "yes: only its trackers are asked" } else { "no" };
-        rows.push(("size", ByteSize(layout.total_length()).to_string()));
-        rows.push(("pieces", format!("{} of {piece}", layout.piece_count())));
-        rows.push(("private", private.to_owned()));
-    }
-    for (tier, urls) in torrent.trackers.iter().enumerate() {
-        rows.push((if tier == 0 { "trackers" } else { "" }, urls.join("  ")));
-    }
-    let lists = [("web seed", &torrent.web_seeds), ("peer", &torrent.peers)]
-        .into_iter()
-        .flat_map(|(what, list)| list.iter().map(move |element| (what, element.clone())));
-    rows.extend(lists);
-    rows.extend(torrent.nodes.iter().map(|(host, port)| ("DHT node", format!("{host}:{port}"))));
-    rows.extend(torrent.comment.clone().map(|comment| ("comment", comment)));
-    rows.extend(torrent.created_by.clone().map(|by| ("created by", by)));
-    let mut text = table::facts(width, rows);
-    if let Some(info) = &torrent.info {
-        let files = info.layout.files().iter().enumerate().filter(|(_, file)| !file.pad);
-        let count = files.clone().count();
-        let rows = files.take(FILES_SHOWN_MAX).map(|(index, file)| {
-            vec![index.to_string(), ByteSize(file.length).to_string(), file.path.to_string()]
-        });
-        text.push('\n');
-        text.push_str(&table::list(width, &["file", "size", "path"], &[0, 1], rows));
-        if count > FILES_SHOWN_MAX {
-            text.push_str(&format!("and {} more: --json has all\n", count - FILES_SHOWN_MAX));
+/// Runs it.
+///
+/// # Errors
+/// If SOURCE is unusable or can't be read.
+pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
+    let loaded = source::load(args.source.as_deref(), Path::new(STORE_DEFAULT), env)?;
+    match globals.form(env) {
+        Form::Json => env.write(&loaded.manifest.to_bytes())?,
+        Form::Table => {
+            let text = described(loaded.manifest.torrent(), env.width());
+            env.write(text.as_bytes())?;
         }
     }
+    Ok(Exit::Done)
+}
+
+/// For people: the facts, then the files.
+pub(super) fn described(torrent: &Torrent, width: usize) -> String {
+    let mut text = table::facts(width, facts(torrent));
+    if let Some(info) = &torrent.info {
+        text.push('\n');
+        text.push_str(&table::list(width, &["size", "path", ""], &[0], files(info)));
+    }
     text
+}
+
+fn facts(torrent: &Torrent) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    let mut row = |what, value: Option<String>| rows.extend(value.map(|value| (what, value)));
+    row("name", torrent.name.clone());
+    row("info hash v1", torrent.hashes.v1.map(|hash| hash.to_string()));
+    row("info hash v2", torrent.hashes.v2.map(|hash| hash.to_string()));
+    match &torrent.info {
+        Some(info) => {
+            let layout = &info.layout;
+            row("size", Some(table::size(layout.total_length())));
+            let piece_length = table::size(u64::from(layout.piece_length()));
+            row("pieces", Some(format!("{} of {piece_length}", layout.piece_count())));
+            row("private", info.private.then(|| "yes".to_owned()));
+            row("source", info.source.clone());
+            row("conflict", info.conflict.as_ref().map(ToString::to_string));
+        }
+        None => row("info", Some("not known yet: a magnet that is not resolved".to_owned())),
+    }
+    for (tier, urls) in torrent.trackers.iter().enumerate() {
+        row(if tier == 0 { "trackers" } else { "" }, Some(urls.join("  ")));
+    }
+    for (what, list) in [("web seeds", &torrent.web_seeds), ("peers", &torrent.peers)] {
+        row(what, (!list.is_empty()).then(|| list.join("  ")));
+    }
+    let nodes: Vec<_> = torrent.nodes.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    row("nodes", (!nodes.is_empty()).then(|| nodes.join("  ")));
+    row("comment", torrent.comment.clone());
+    row("created by", torrent.created_by.clone());
+    row("created", torrent.creation_date.map(table::date));
+    rows
+}
+
+fn files(info: &Info) -> impl Iterator<Item = Vec<String>> + '_ {
+    info.layout.files().iter().enumerate().filter(|(_, file)| !file.pad).map(|(index, file)| {
+        let extra = info.extras.get(&index);
+        let remark = match extra.and_then(|extra| extra.symlink.as_ref()) {
+            Some(target) => format!("link to {target}"),
+            None if extra.is_some_and(|extra| extra.executable) => "executable".to_owned(),
+            None => String::new(),
+        };
+        vec![table::size(file.length), file.path.to_string(), remark]
+    })
 }

@@ -17,7 +17,6 @@ use crate::manifest::fetch::{Fetch, Peer, StoreKind};
 use crate::net::http::Http;
 use crate::table;
 use crate::torrent::{Bitfield, Info, PieceIndex, piece_list};
-use bytesize::ByteSize;
 use rtor_plugin::{Level, Services};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -342,9 +341,9 @@ fn show(width: usize, fetch: &Fetch) -> String {
     let facts = [
         ("in", fetch.path.clone()),
         ("pieces", format!("{} of {}", fetch.have, fetch.of)),
-        ("downloaded", ByteSize(fetch.downloaded_bytes).to_string()),
-        ("uploaded", ByteSize(fetch.uploaded_bytes).to_string()),
-        ("took", format!("{:.1} s, {}/s", fetch.seconds, ByteSize(rate as u64))),
+        ("downloaded", table::size(fetch.downloaded_bytes)),
+        ("uploaded", table::size(fetch.uploaded_bytes)),
+        ("took", format!("{:.1} s, {}/s", fetch.seconds, table::size(rate as u64))),
         ("peers", fetch.peers.len().to_string()),
     ];
     table::facts(width, facts)

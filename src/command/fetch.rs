@@ -4,7 +4,7 @@ use super::download::{self, Choice, Target};
 use super::network::Network;
 use super::quantity;
 use super::selection::Selection;
-use super::source::{self, STORE};
+use super::source::{self, STORE_DEFAULT};
 use crate::cli::Globals;
 use crate::disk::{PieceStore, Store};
 use crate::env::Env;
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(value_name = "SOURCE")]
     source: Option<OsString>,
     /// The piece store
-    #[arg(long, value_name = "DIR", default_value = STORE)]
+    #[arg(long, value_name = "DIR", default_value = STORE_DEFAULT)]
     pieces: PathBuf,
     /// What both downloads have.
     #[command(flatten)]
@@ -62,21 +62,19 @@ impl Download {
     }
 }
 
-impl Args {
-    /// Does it.
-    ///
-    /// # Errors
-    /// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
-    pub fn run(self, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-        let manifest = source::read(env, self.source.as_deref(), &self.pieces)?.manifest;
-        let info = super::downloadable(manifest.torrent())?;
-        let store = PieceStore::make(&env.path(&self.pieces), Arc::clone(&info))?;
-        store.write_manifest(&manifest.to_bytes())?;
-        let target = Target {
-            store: Store::Pieces(store),
-            kind: StoreKind::Pieces,
-            path: self.pieces.display().to_string(),
-        };
-        download::run(globals, env, manifest, &info, &self.download.choice(), target)
-    }
+/// Runs it.
+///
+/// # Errors
+/// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
+pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
+    let manifest = source::load(args.source.as_deref(), &args.pieces, env)?.manifest;
+    let info = super::downloadable(manifest.torrent())?;
+    let store = PieceStore::make(&env.path(&args.pieces), Arc::clone(&info))?;
+    store.write_manifest(&manifest.to_bytes())?;
+    let target = Target {
+        store: Store::Pieces(store),
+        kind: StoreKind::Pieces,
+        path: args.pieces.display().to_string(),
+    };
+    download::run(globals, env, manifest, &info, &args.download.choice(), target)
 }

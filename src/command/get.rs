@@ -2,7 +2,7 @@
 
 use super::download::{self, Target};
 use super::fetch::Download;
-use super::source::{self, STORE};
+use super::source::{self, STORE_DEFAULT};
 use crate::cli::Globals;
 use crate::disk::{FileStore, Store};
 use crate::env::Env;
@@ -29,23 +29,21 @@ pub struct Args {
     download: Download,
 }
 
-impl Args {
-    /// Does it.
-    ///
-    /// # Errors
-    /// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
-    pub fn run(self, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-        let manifest = source::read(env, self.source.as_deref(), Path::new(STORE))?.manifest;
-        let info = super::downloadable(manifest.torrent())?;
-        if let Some(conflict) = &info.conflict {
-            return Err(Error::input(conflict).hint("`rtor fetch` can keep its pieces"));
-        }
-        let store = FileStore::make(&env.path(&self.output), Arc::clone(&info), self.force)?;
-        let target = Target {
-            store: Store::Files(store),
-            kind: StoreKind::Files,
-            path: self.output.display().to_string(),
-        };
-        download::run(globals, env, manifest, &info, &self.download.choice(), target)
+/// Runs it.
+///
+/// # Errors
+/// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
+pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
+    let manifest = source::load(args.source.as_deref(), Path::new(STORE_DEFAULT), env)?.manifest;
+    let info = super::downloadable(manifest.torrent())?;
+    if let Some(conflict) = &info.conflict {
+        return Err(Error::input(conflict).hint("`rtor fetch` can keep its pieces"));
     }
+    let store = FileStore::make(&env.path(&args.output), Arc::clone(&info), args.force)?;
+    let target = Target {
+        store: Store::Files(store),
+        kind: StoreKind::Files,
+        path: args.output.display().to_string(),
+    };
+    download::run(globals, env, manifest, &info, &args.download.choice(), target)
 }

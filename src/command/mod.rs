@@ -10,7 +10,7 @@ mod progress;
 mod quantity;
 mod selection;
 mod signals;
-mod source;
+pub mod source;
 pub mod verify;
 
 use crate::disk::DiskError;

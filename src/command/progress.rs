@@ -7,7 +7,7 @@ use crate::driver::{Progress, Watch};
 use crate::engine::Event;
 use crate::manifest::event::EventLine;
 use crate::sanitize::sanitize;
-use bytesize::ByteSize;
+use crate::table;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rtor_plugin::Level;
 use std::io::Write;
@@ -137,7 +137,7 @@ impl Watch for Show {
             "{}/{} pieces  {}/s  {} peers{}",
             self.have,
             self.total_pieces,
-            ByteSize(self.rate as u64),
+            table::size(self.rate as u64),
             progress.peers,
             eta(progress.left_bytes, self.rate),
         ));

@@ -1,6 +1,6 @@
 //! `rtor verify [SOURCE|DIR]`: what is whole, what is damaged, and exactly where.
 
-use super::source::{self, STORE};
+use super::source::{self, STORE_DEFAULT};
 use crate::cli::Globals;
 use crate::disk::check::{self, FileState, PieceState, Work};
 use crate::disk::{PieceSource, PieceStore, Place};
@@ -10,7 +10,6 @@ use crate::manifest::fetch::StoreKind;
 use crate::manifest::verify as section;
 use crate::table;
 use crate::torrent::{Bitfield, Info, piece_list};
-use bytesize::ByteSize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,32 +32,32 @@ pub struct Args {
     data: Option<PathBuf>,
 }
 
-impl Args {
-    /// Does it.
-    ///
-    /// # Errors
-    /// If SOURCE is unusable, or the data not where it is said to be.
-    pub fn run(self, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-        let (source, store) = self.meant(env);
-        let usual = store.clone().unwrap_or_else(|| PathBuf::from(STORE));
-        let mut manifest = source::read(env, source.as_deref(), &usual)?.manifest;
-        let info = super::resolved(manifest.torrent())?;
-        let earlier = |kind| source::fetched_to(&manifest, kind);
-        let data = self.data.or_else(|| earlier(StoreKind::Files).filter(|_| store.is_none()));
-        let states = match data {
-            Some(data) => verify_data(&env.path(data), &info)?,
-            None => {
-                let store = store.or_else(|| earlier(StoreKind::Pieces)).unwrap_or(usual);
-                verify_store(&env.path(store), &info)?
-            }
-        };
-        let verified = written(&info, &states);
-        manifest.set("verify", &verified);
-        super::print(env, globals.form(env), &manifest, |width| show(width, &verified))?;
-        let whole = verified.ok == verified.of && all_files_ok(&verified);
-        Ok(if whole { Exit::Done } else { Exit::No })
-    }
+/// Runs it.
+///
+/// # Errors
+/// If SOURCE is unusable, or the data not where it is said to be.
+pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
+    let (source, store) = args.meant(env);
+    let usual = store.clone().unwrap_or_else(|| PathBuf::from(STORE_DEFAULT));
+    let mut manifest = source::load(source.as_deref(), &usual, env)?.manifest;
+    let info = super::resolved(manifest.torrent())?;
+    let earlier = |kind| source::fetched_to(&manifest, kind);
+    let data = args.data.clone().or_else(|| earlier(StoreKind::Files).filter(|_| store.is_none()));
+    let states = match data {
+        Some(data) => verify_data(&env.path(data), &info)?,
+        None => {
+            let store = store.or_else(|| earlier(StoreKind::Pieces)).unwrap_or(usual);
+            verify_store(&env.path(store), &info)?
+        }
+    };
+    let verified = written(&info, &states);
+    manifest.set("verify", &verified);
+    super::print(env, globals.form(env), &manifest, |width| show(width, &verified))?;
+    let whole = verified.ok == verified.of && all_files_ok(&verified);
+    Ok(if whole { Exit::Done } else { Exit::No })
+}
 
+impl Args {
     /// `rtor verify pieces/` means the store; otherwise SOURCE is as for every verb.
     fn meant(&self, env: &Env) -> (Option<OsString>, Option<PathBuf>) {
         match &self.source {
@@ -141,7 +140,7 @@ fn show(width: usize, verified: &section::Verify) -> String {
     let rows = files.iter().take(FILES_SHOWN_MAX).map(|file| {
         let state = format!("{:?}", file.state).to_lowercase();
         let damaged: u64 = file.bad_ranges.iter().map(|(from, to)| to - from).sum();
-        let (damaged, size) = (ByteSize(damaged).to_string(), ByteSize(file.length).to_string());
+        let (damaged, size) = (table::size(damaged), table::size(file.length));
         vec![state, damaged, size, file.path.clone()]
     });
     let mut text = table::list(width, &["state", "to mend", "size", "path"], &[1, 2], rows);
