@@ -162,6 +162,11 @@ impl Env {
         }
     }
 
+    /// stdout itself, for lines that are written while the verb is still at work.
+    pub fn stdout_too(&self) -> impl Write + 'static {
+        io::stdout()
+    }
+
     /// Says one line on stderr, made safe for a terminal. Nobody listening is no error.
     pub fn say(&mut self, line: &str) {
         let _ = writeln!(self.stderr, "{}", sanitize(line));

@@ -267,7 +267,8 @@ fn a_silent_peer_keeps_one_probe_and_the_rest_goes_to_others() {
 #[test]
 fn ourselves_strangers_and_twins_are_sent_away() {
     let mut told = Told::new(0);
-    let cases: [(&str, fn(&mut Handshake), Option<Why>); 2] = [
+    type Case = (&'static str, fn(&mut Handshake), Option<Why>);
+    let cases: [Case; 2] = [
         ("ourselves", |h| h.peer_id = *b"-RT0000-ourselves000", Some(Why::Ourselves)),
         (
             "another torrent",

@@ -5,7 +5,6 @@ use super::source::{self, STORE_DEFAULT};
 use crate::cli::Globals;
 use crate::disk::PieceStore;
 use crate::disk::assemble::{Assembled, Assembly};
-use crate::disk::check::Work;
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::assemble as section;
@@ -72,8 +71,7 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
         fill: args.fill_missing,
         force: args.force,
     };
-    let work = Work { progressed: &|_| {}, stop: &AtomicBool::new(false) };
-    let files = assembly.run(&env.path(&args.output), &work)?;
+    let files = assembly.run(&env.path(&args.output), &|_| {}, &AtomicBool::new(false))?;
     let assembled = written(&info, &args.output, &files);
     manifest.set("assemble", &assembled);
     super::print(env, globals.form(env), &manifest, |width| show(width, &assembled))?;

@@ -5,7 +5,7 @@ use super::progress::Show;
 use super::selection::Selection;
 use super::signals::Signals;
 use crate::cli::{Form, Globals};
-use crate::disk::check::{self, Work};
+use crate::disk::check::{self, PieceState};
 use crate::disk::{Disk, Store, named_file};
 use crate::driver::{self, DriverError, End, Outcome, Setup};
 use crate::engine::{Config, Guest};
@@ -26,6 +26,8 @@ use tokio::sync::mpsc;
 
 /// The peer id's first eight bytes: who we are (BEP 20).
 const PEER_ID_PREFIX: &[u8; 8] = b"-RT0100-";
+
+const INTERRUPTED: &str = "interrupted: the same command goes on from here";
 
 /// What the user chose.
 pub(super) struct Choice<'a> {
@@ -63,12 +65,20 @@ pub(super) fn run(
     choice: &Choice<'_>,
     target: Target,
 ) -> Result<Exit, Error> {
-    let stop = Signals::hear()?;
+    let mut signals = Signals::hear()?;
+    let wanted = choice.selection.wanted_pieces(&info.layout)?;
     let plan = Plan::make(globals, env, &manifest, info, choice)?;
-    let have = verified(env, globals, info, &target.store, &stop.now)?;
-    let outcome = plan.run(globals, env, info, choice, target.store, have, stop)?;
-    let fetched =
-        section(&outcome, info, choice, &plan_wanted(info, choice)?, target.kind, target.path);
+    let events = events(globals, env)?;
+    let Some(have) = verified(env, globals, info, &target.store, &signals.now) else {
+        env.say(INTERRUPTED);
+        return Ok(Exit::Interrupted);
+    };
+    let goal = Goal { have, wanted };
+    let mut shown = shown(globals, env, info, &goal, events);
+    let outcome = plan.run(&mut shown, info, choice, &goal, target.store, &mut signals);
+    shown.finish();
+    let outcome = outcome?;
+    let fetched = section(&outcome, choice, &goal.wanted, target.kind, target.path);
     manifest.set("fetch", &fetched);
     let form = globals.form(env);
     if form == Form::Json || !globals.quiet {
@@ -77,8 +87,10 @@ pub(super) fn run(
     Ok(exit(env, &outcome, choice))
 }
 
-fn plan_wanted(info: &Info, choice: &Choice<'_>) -> Result<Bitfield, Error> {
-    choice.selection.wanted_pieces(&info.layout)
+/// What is there, and what is to be there at the end.
+struct Goal {
+    have: Bitfield,
+    wanted: Bitfield,
 }
 
 fn exit(env: &mut Env, outcome: &Outcome, choice: &Choice<'_>) -> Exit {
@@ -86,7 +98,7 @@ fn exit(env: &mut Env, outcome: &Outcome, choice: &Choice<'_>) -> Exit {
         End::Complete => Exit::Done,
         End::Stopped if choice.go_on && outcome.report.t_99_to_100_us.is_some() => Exit::Done,
         End::Stopped => {
-            env.say("interrupted: the same command goes on from here");
+            env.say(INTERRUPTED);
             Exit::Interrupted
         }
         End::NothingArrived => {
@@ -100,12 +112,10 @@ fn exit(env: &mut Env, outcome: &Outcome, choice: &Choice<'_>) -> Exit {
 
 /// The plugins and everything else that can be wrong before a byte is read.
 struct Plan {
-    wanted: Bitfield,
     rank: rtor_plugin::strategy::Ranker,
     guests: Vec<Guest>,
     trackers: Vec<Vec<String>>,
     peers: Vec<SocketAddr>,
-    events: Option<Box<dyn Write>>,
     http: Http,
 }
 
@@ -128,25 +138,22 @@ impl Plan {
         let torrent = manifest.torrent();
         let named = torrent.peers.iter().filter_map(|peer| peer.parse().ok());
         Ok(Self {
-            wanted: choice.selection.wanted_pieces(&info.layout)?,
             rank,
             guests: guests.collect(),
             trackers: if *no_trackers { Vec::new() } else { torrent.trackers.clone() },
             peers: peer.iter().copied().chain(named).collect(),
-            events: events(globals, env)?,
             http: Http::new().map_err(Error::world)?,
         })
     }
 
     fn run(
         self,
-        globals: &Globals,
-        env: &Env,
+        show: &mut Show,
         info: &Arc<Info>,
         choice: &Choice<'_>,
+        goal: &Goal,
         store: Store,
-        have: Bitfield,
-        mut stop: Signals,
+        signals: &mut Signals,
     ) -> Result<Outcome, Error> {
         let (tell, done) = mpsc::unbounded_channel();
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -154,29 +161,14 @@ impl Plan {
             // A loop that is gone needs no answers.
             let _ = tell.send(fact);
         })?;
-        let partial = partials(&mut disk, &have);
-        let missing = self.wanted.iter().filter(|piece| !have.contains(*piece));
-        let of_piece = |piece: usize| {
-            let piece = info.layout.piece(piece as u32);
-            piece.map_or(0, |piece| u64::from(info.layout.piece_size(piece)))
-        };
-        let missing_bytes = missing.map(of_piece).sum();
-        let shown = env.stderr_is_terminal() && !globals.quiet;
-        let lines_from = match (globals.quiet, globals.verbose) {
-            (true, _) => None,
-            (false, 0) => Some(Level::Warning),
-            (false, 1) => Some(Level::Info),
-            (false, _) => Some(Level::Debug),
-        };
-        let pieces = info.layout.piece_count();
-        let mut show = Show::new(shown, lines_from, self.events, missing_bytes, pieces);
+        let partial = partials(&mut disk, &goal.have);
         let setup = Setup {
             engine: Config {
                 info: Arc::clone(info),
                 peer_id: peer_id()?,
                 client: concat!("rtor ", env!("CARGO_PKG_VERSION")).to_owned(),
-                have,
-                wanted: self.wanted,
+                have: goal.have.clone(),
+                wanted: goal.wanted.clone(),
                 partial,
                 trackers: self.trackers,
                 port: 0,
@@ -195,8 +187,7 @@ impl Plan {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Error::world(format!("no network: {why}")))?;
-        let outcome = runtime.block_on(driver::run(setup, &mut stop.heard, &mut show));
-        show.finish();
+        let outcome = runtime.block_on(driver::run(setup, &mut signals.heard, show));
         // Look-ups that nobody waits for any more must not hold the program.
         runtime.shutdown_background();
         Ok(outcome?)
@@ -247,25 +238,53 @@ impl Services for Complaints {
 fn events(globals: &Globals, env: &Env) -> Result<Option<Box<dyn Write>>, Error> {
     match &globals.events {
         None => Ok(None),
-        Some(dash) if dash.as_os_str() == "-" => Ok(Some(Box::new(std::io::stdout()))),
+        Some(dash) if dash.as_os_str() == "-" => Ok(Some(Box::new(env.stdout_too()))),
         Some(path) => Ok(Some(Box::new(named_file::create(&env.path(path))?))),
     }
 }
 
-/// What is there already, by its hashes.
-fn verified(
-    env: &mut Env,
+fn shown(
     globals: &Globals,
-    info: &Arc<Info>,
+    env: &Env,
+    info: &Info,
+    goal: &Goal,
+    events: Option<Box<dyn Write>>,
+) -> Show {
+    let missing = goal.wanted.iter().filter(|piece| !goal.have.contains(*piece));
+    let size = |piece: usize| {
+        let piece = info.layout.piece(piece as u32);
+        piece.map_or(0, |piece| u64::from(info.layout.piece_size(piece)))
+    };
+    let bar = env.stderr_is_terminal() && !globals.quiet;
+    let lines_from = match (globals.quiet, globals.verbose) {
+        (true, _) => None,
+        (false, 0) => Some(Level::Warning),
+        (false, 1) => Some(Level::Info),
+        (false, _) => Some(Level::Debug),
+    };
+    let pieces = info.layout.piece_count();
+    Show::new(bar, lines_from, events, missing.map(size).sum(), pieces)
+}
+
+/// What is there already, by its hashes; `None` if `stop` was set meanwhile.
+fn verified(
+    env: &Env,
+    globals: &Globals,
+    info: &Info,
     store: &Store,
     stop: &AtomicBool,
-) -> Result<Bitfield, Error> {
+) -> Option<Bitfield> {
     let shown = env.stderr_is_terminal() && !globals.quiet;
     let bar = super::progress::checking(shown, info.layout.total_length());
     let progressed = |bytes| bar.inc(bytes);
-    let states = check::check(store, info, &Work { progressed: &progressed, stop });
+    let states = check::piece_states(store, info, &progressed, stop);
     bar.finish_and_clear();
-    Ok(check::whole(&states))
+    let mut have = Bitfield::new(info.layout.piece_count());
+    let states = states?.into_iter().enumerate();
+    states.filter(|(_, state)| *state == PieceState::Ok).for_each(|(piece, _)| {
+        have.insert(piece);
+    });
+    Some(have)
 }
 
 /// Blocks of unfinished pieces that an earlier run left.
@@ -296,7 +315,6 @@ fn random(bytes: &mut [u8]) -> Result<(), Error> {
 
 fn section(
     outcome: &Outcome,
-    info: &Info,
     choice: &Choice<'_>,
     wanted: &Bitfield,
     store: StoreKind,
@@ -309,7 +327,7 @@ fn section(
         path,
         complete: wanted.iter().all(|piece| outcome.have.contains(piece)),
         have: outcome.have.count(),
-        of: info.layout.piece_count(),
+        of: outcome.have.len(),
         pieces: piece_list::format(&outcome.have),
         downloaded_bytes: report.downloaded_bytes,
         uploaded_bytes: report.uploaded_bytes,

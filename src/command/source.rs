@@ -10,11 +10,7 @@
 //! empty stdin is an error and not the store's manifest: in `rtor decode bad | rtor fetch` that
 //! would go on with some other torrent.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "an I/O room: SOURCE may be a file"
-)]
+#![expect(clippy::disallowed_types, reason = "an I/O room: SOURCE may be a file")]
 
 use crate::env::{Env, Stdin};
 use crate::error::Error;

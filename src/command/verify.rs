@@ -2,14 +2,14 @@
 
 use super::source::{self, STORE_DEFAULT};
 use crate::cli::Globals;
-use crate::disk::check::{self, FileState, PieceState, Work};
-use crate::disk::{PieceSource, PieceStore, Place};
+use crate::disk::check::{self, FileState, PieceState, Verdict};
+use crate::disk::{PieceStore, Place};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::fetch::StoreKind;
 use crate::manifest::verify as section;
 use crate::table;
-use crate::torrent::{Bitfield, Info, piece_list};
+use crate::torrent::{Info, piece_list};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,18 +43,17 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
     let info = super::resolved(manifest.torrent())?;
     let earlier = |kind| source::fetched_to(&manifest, kind);
     let data = args.data.clone().or_else(|| earlier(StoreKind::Files).filter(|_| store.is_none()));
-    let states = match data {
+    let verdict = match data {
         Some(data) => verify_data(&env.path(data), &info)?,
         None => {
             let store = store.or_else(|| earlier(StoreKind::Pieces)).unwrap_or(usual);
             verify_store(&env.path(store), &info)?
         }
     };
-    let verified = written(&info, &states);
+    let verified = written(&info, &verdict);
     manifest.set("verify", &verified);
     super::print(env, globals.form(env), &manifest, |width| show(width, &verified))?;
-    let whole = verified.ok == verified.of && all_files_ok(&verified);
-    Ok(if whole { Exit::Done } else { Exit::No })
+    Ok(if verdict.is_whole() { Exit::Done } else { Exit::No })
 }
 
 impl Args {
@@ -69,68 +68,47 @@ impl Args {
     }
 }
 
-/// What was verified, piece by piece and file by file.
-struct Verified {
-    pieces: Vec<PieceState>,
-    files: Vec<check::FileReport>,
-}
-
-fn verify_store(path: &Path, info: &Arc<Info>) -> Result<Verified, Error> {
+fn verify_store(path: &Path, info: &Arc<Info>) -> Result<Verdict, Error> {
     let store = PieceStore::open(path, Arc::clone(info))?;
-    let pieces = checked(&store, info);
-    let files = check::files(info, &pieces, None);
-    Ok(Verified { pieces, files })
+    Ok(finished(check::check_pieces(&store, &|_| {}, &AtomicBool::new(false))))
 }
 
-fn verify_data(path: &Path, info: &Arc<Info>) -> Result<Verified, Error> {
+fn verify_data(path: &Path, info: &Arc<Info>) -> Result<Verdict, Error> {
     let place = Place::find(path, Arc::clone(info))?;
-    let pieces = checked(&place, info);
-    let files = check::files(info, &pieces, Some(&|file| place.length(file)));
-    Ok(Verified { pieces, files })
+    Ok(finished(check::check_files(&place, &|_| {}, &AtomicBool::new(false))))
 }
 
-fn checked(source: &dyn PieceSource, info: &Info) -> Vec<PieceState> {
-    let work = Work { progressed: &|_| {}, stop: &AtomicBool::new(false) };
-    check::check(source, info, &work)
+fn finished(verdict: Option<Verdict>) -> Verdict {
+    verdict.expect("nobody cancels it")
 }
 
-fn written(info: &Info, verified: &Verified) -> section::Verify {
-    let pieces = |wanted: PieceState| {
-        let mut field = Bitfield::new(verified.pieces.len());
-        let states = verified.pieces.iter().enumerate();
-        states.filter(|(_, state)| **state == wanted).for_each(|(piece, _)| {
-            field.insert(piece);
-        });
-        field
-    };
-    let (bad, missing) = (pieces(PieceState::Bad), pieces(PieceState::Missing));
-    let files = info.layout.files().iter().zip(&verified.files).filter(|(file, _)| !file.pad);
+fn written(info: &Info, verdict: &Verdict) -> section::Verify {
+    let of = verdict.pieces.len();
+    let (bad, missing) =
+        (verdict.pieces_in(PieceState::Bad), verdict.pieces_in(PieceState::Missing));
+    let files = info.layout.files().iter().zip(&verdict.files).filter(|(file, _)| !file.pad);
     section::Verify {
-        ok: verified.pieces.len() - bad.count() - missing.count(),
+        ok: of - bad.count() - missing.count(),
         bad: bad.count(),
         missing: missing.count(),
-        of: verified.pieces.len(),
+        of,
         bad_pieces: piece_list::format(&bad),
         missing_pieces: piece_list::format(&missing),
         files: files
-            .map(|(file, report)| section::File {
+            .map(|(file, found)| section::File {
                 path: file.path.to_string(),
-                ok_bytes: report.ok_bytes,
+                ok_bytes: found.ok_bytes,
                 length: file.length,
-                state: match report.state {
+                state: match found.state {
                     FileState::Ok => section::FileState::Ok,
                     FileState::Bad => section::FileState::Bad,
                     FileState::Missing => section::FileState::Missing,
                     FileState::Partial => section::FileState::Partial,
                 },
-                bad_ranges: report.bad_ranges.iter().map(|r| (r.start, r.end)).collect(),
+                bad_ranges: found.bad_ranges.clone(),
             })
             .collect(),
     }
-}
-
-fn all_files_ok(verified: &section::Verify) -> bool {
-    verified.files.iter().all(|file| file.state == section::FileState::Ok)
 }
 
 fn show(width: usize, verified: &section::Verify) -> String {

@@ -5,7 +5,6 @@
 //! its place only when it is whole, or when the user wants holes filled; what lies there already
 //! is replaced only by force, and adopted if it is the same.
 
-use super::check::Work;
 use super::file_store::distinct;
 use super::folder::{Access, Folder};
 use super::handles::Handles;
@@ -18,7 +17,7 @@ use std::fs::File;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is to be assembled.
@@ -47,16 +46,22 @@ pub struct Assembled {
 }
 
 impl Assembly<'_> {
-    /// Assembles below `output`, which is made if it is not there.
+    /// Assembles below `output`, which is made if it is not there. `progress` is told bytes as
+    /// they are done, by any thread; what was not reached when `cancelled` was set is a hole.
     ///
     /// # Errors
     /// If the system refuses, or a file of other content lies in the way; files that were
     /// finished before that stay.
-    pub fn run(&self, output: &Path, work: &Work<'_>) -> Result<Vec<Assembled>, DiskError> {
+    pub fn run(
+        &self,
+        output: &Path,
+        progress: &(dyn Fn(u64) + Sync),
+        cancelled: &AtomicBool,
+    ) -> Result<Vec<Assembled>, DiskError> {
         distinct(self.info)?;
         let site = Site { folder: Folder::make(output)?, handles: Handles::default(), job: self };
         site.refuse_early()?;
-        let built = site.build(work);
+        let built = site.build(progress, cancelled);
         let finished = built.and_then(|holes| site.finish(holes));
         site.clear();
         finished
@@ -97,7 +102,11 @@ impl Site<'_> {
         Ok(())
     }
 
-    fn build(&self, work: &Work<'_>) -> Result<Holes, DiskError> {
+    fn build(
+        &self,
+        progress: &(dyn Fn(u64) + Sync),
+        cancelled: &AtomicBool,
+    ) -> Result<Holes, DiskError> {
         let layout = &self.job.info.layout;
         let holes = Mutex::new(vec![Vec::new(); layout.files().len()]);
         let wanted: Vec<PieceIndex> = layout
@@ -107,7 +116,7 @@ impl Site<'_> {
         wanted.into_par_iter().try_for_each(|piece| {
             let spans: Vec<FileSpan> =
                 layout.spans(piece).filter(|span| self.job.is_written(span.file)).collect();
-            let whole = !work.stop.load(Ordering::Relaxed) && self.copy(piece, &spans)?;
+            let whole = !cancelled.load(Ordering::Relaxed) && self.copy(piece, &spans)?;
             if !whole {
                 let mut holes = holes.lock().unwrap_or_else(PoisonError::into_inner);
                 for span in spans {
@@ -115,7 +124,7 @@ impl Site<'_> {
                     holes[span.file].push(span.offset..end);
                 }
             }
-            (work.progressed)(u64::from(layout.piece_size(piece)));
+            progress(u64::from(layout.piece_size(piece)));
             Ok(())
         })?;
         Ok(holes.into_inner().unwrap_or_else(PoisonError::into_inner))

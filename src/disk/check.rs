@@ -1,215 +1,462 @@
-//! Verification: which pieces of a source are whole, and what that means for each file.
+//! Verification: every piece of a source is read, hashed and has a state, and so has every file.
 //!
-//! Every piece is read and hashed, on all cores; a name or a size is never believed. Whatever
-//! can't be read is a state of its piece, not an error.
+//! Damage is an answer, not an error: what is missing, short, too long, unreadable or a folder
+//! where a file should be is a state. All cores hash, one piece each, taken in order so that a
+//! disk reads forward. Pieces that lie in holes of sparse files are not read: such a piece is
+//! whole only if it is all zeros, which is known without reading. Nothing is written.
 
-use super::store::chunks;
-use super::{PieceSource, Presence};
+use super::store::{CHUNK_LENGTH, chunks};
+use super::{PieceSource, PieceStore, Place, Presence};
 use crate::torrent::{Bitfield, Info, PieceHashes, PieceIndex};
 use rayon::prelude::*;
 use sha1::Digest as _;
 use std::ops::Range;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// What a piece is like.
+/// What a piece was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PieceState {
-    /// It matches its hash.
+    /// Its hash is right.
     Ok,
-    /// It is there and does not match, or could not be read.
+    /// Its bytes are there and wrong, or its own file has another size.
     Bad,
-    /// It is not there.
+    /// Some of its bytes are not there, or can't be read.
     Missing,
 }
 
-/// What a file is like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileReport {
-    /// Bytes that lie in whole pieces.
-    pub ok_bytes: u64,
-    /// In a word.
-    pub state: FileState,
-    /// Bytes that are bad or missing, neighbours joined.
-    pub bad_ranges: Vec<Range<u64>>,
-}
-
-/// What a file is like, in a word.
+/// What a file was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// All of it matches.
+    /// Every byte lies in a piece that is right, and there are no more.
     Ok,
-    /// Some of it is there and does not match, or it is longer than it should be.
+    /// It reaches into a bad piece, or is longer than it should be.
     Bad,
-    /// None of it is there.
+    /// There is nothing of it.
     Missing,
-    /// Some of it is there and matches, some is not there.
+    /// Some of it lies in pieces that are missing, and none in bad ones.
     Partial,
 }
 
-/// Where long work says how far it is, and hears that it should stop.
-pub struct Work<'a> {
-    /// Called with bytes that were dealt with, from many threads.
-    pub progressed: &'a (dyn Fn(u64) + Sync),
-    /// Set by whoever wants it to end early.
-    pub stop: &'a AtomicBool,
+/// A file of the torrent as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileVerdict {
+    /// What it is.
+    pub state: FileState,
+    /// Bytes of it in pieces that are right.
+    pub ok_bytes: u64,
+    /// Bytes of it, from and to, that are not in such pieces, or should not be there; ascending,
+    /// not touching. A file that is missing has one, if it should have any bytes.
+    pub bad_ranges: Vec<(u64, u64)>,
 }
 
-impl Work<'_> {
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+/// What a source was found to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Each piece.
+    pub pieces: Vec<PieceState>,
+    /// Each file in the order of the torrent, padding among them.
+    pub files: Vec<FileVerdict>,
+}
+
+impl Verdict {
+    /// The pieces in `state`.
+    #[must_use]
+    pub fn pieces_in(&self, state: PieceState) -> Bitfield {
+        let mut found = Bitfield::new(self.pieces.len());
+        for (i, _) in self.pieces.iter().enumerate().filter(|(_, s)| **s == state) {
+            found.insert(i);
+        }
+        found
+    }
+
+    /// Whether all is there and right.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.files.iter().all(|file| file.state == FileState::Ok)
+            && self.pieces.iter().all(|piece| *piece == PieceState::Ok)
     }
 }
 
-/// Reads and hashes every piece of `source`. Pieces that were not reached before `work` was
-/// stopped are missing.
-#[must_use]
-pub fn check(source: &dyn PieceSource, info: &Info, work: &Work<'_>) -> Vec<PieceState> {
-    let zeros = Zeros::default();
-    let pieces: Vec<PieceIndex> = info.layout.pieces().collect();
-    pieces
+/// Verifies a piece store. `progress` is told bytes as they are done, by any thread; `None` if
+/// `cancelled` was set meanwhile.
+pub fn check_pieces(
+    store: &PieceStore,
+    progress: &(dyn Fn(u64) + Sync),
+    cancelled: &AtomicBool,
+) -> Option<Verdict> {
+    let info = store.info();
+    let pieces = piece_states(store, info, progress, cancelled)?;
+    let there = vec![None; info.layout.files().len()];
+    let files = file_verdicts(info, &pieces, &there);
+    Some(Verdict { pieces, files })
+}
+
+/// Verifies files where they lie; as [`check_pieces`].
+pub fn check_files(
+    place: &Place,
+    progress: &(dyn Fn(u64) + Sync),
+    cancelled: &AtomicBool,
+) -> Option<Verdict> {
+    let info = place.info();
+    let pieces = piece_states(place, info, progress, cancelled)?;
+    let there: Vec<Option<Found>> = (0..info.layout.files().len())
+        .map(|file| Some(place.length(file).map_or(Found::Nothing, Found::Bytes)))
+        .collect();
+    let files = file_verdicts(info, &pieces, &there);
+    Some(Verdict { pieces, files })
+}
+
+/// The state of every piece of any source; as [`check_pieces`].
+pub fn piece_states(
+    source: &dyn PieceSource,
+    info: &Info,
+    progress: &(dyn Fn(u64) + Sync),
+    cancelled: &AtomicBool,
+) -> Option<Vec<PieceState>> {
+    let zeros = ZeroPiece::of(info);
+    each_piece(info, cancelled, |piece, buffer| {
+        let state = match source.presence(piece) {
+            Presence::Absent => PieceState::Missing,
+            Presence::Damaged => PieceState::Bad,
+            Presence::Hole if !zeros.may_be(info, piece) => PieceState::Missing,
+            presence => match (hashes_right(source, info, piece, buffer), presence) {
+                (Ok(true), _) => PieceState::Ok,
+                (Ok(false), Presence::There) => PieceState::Bad,
+                _ => PieceState::Missing,
+            },
+        };
+        progress(u64::from(info.layout.piece_size(piece)));
+        state
+    })
+}
+
+/// Calls `work` for every piece on all cores, in order of beginning, with a buffer of
+/// [`CHUNK_LENGTH`].
+pub(super) fn each_piece<T: Send>(
+    info: &Info,
+    cancelled: &AtomicBool,
+    work: impl Fn(PieceIndex, &mut [u8]) -> T + Sync,
+) -> Option<Vec<T>> {
+    let next = AtomicU32::new(0);
+    let parts: Vec<Vec<(PieceIndex, T)>> = (0..rayon::current_num_threads())
         .into_par_iter()
-        .map(|piece| {
-            if work.is_stopped() {
-                return PieceState::Missing;
+        .map(|_| {
+            let mut buffer = vec![0; CHUNK_LENGTH as usize];
+            let mut part = Vec::new();
+            while !cancelled.load(Ordering::Relaxed)
+                && let Some(piece) = info.layout.piece(next.fetch_add(1, Ordering::Relaxed))
+            {
+                part.push((piece, work(piece, &mut buffer)));
             }
-            let state = check_piece(source, info, piece, &zeros);
-            (work.progressed)(u64::from(info.layout.piece_size(piece)));
-            state
+            part
         })
-        .collect()
-}
-
-/// The pieces that are whole.
-#[must_use]
-pub fn whole(states: &[PieceState]) -> Bitfield {
-    let mut field = Bitfield::new(states.len());
-    for (piece, _) in states.iter().enumerate().filter(|(_, state)| **state == PieceState::Ok) {
-        field.insert(piece);
+        .collect();
+    let mut all: Vec<(PieceIndex, T)> = parts.into_iter().flatten().collect();
+    // Set after the last piece, it changes nothing.
+    if all.len() < info.layout.piece_count() {
+        return None;
     }
-    field
+    all.sort_unstable_by_key(|(piece, _)| *piece);
+    Some(all.into_iter().map(|(_, result)| result).collect())
 }
 
-fn check_piece(
+/// Reads `piece` and hashes it.
+fn hashes_right(
     source: &dyn PieceSource,
     info: &Info,
     piece: PieceIndex,
-    zeros: &Zeros,
-) -> PieceState {
-    match source.presence(piece) {
-        Presence::Absent => return PieceState::Missing,
-        Presence::Damaged => return PieceState::Bad,
-        Presence::Hole if !zeros.may_be(info, piece) => return PieceState::Missing,
-        Presence::Hole | Presence::There => {}
-    }
-    let hole = source.presence(piece) == Presence::Hole;
-    let size = info.layout.piece_size(piece);
+    buffer: &mut [u8],
+) -> Result<bool, super::DiskError> {
     let mut check = info.pieces.check(piece);
-    let mut buffer = vec![0; chunks(size).next().map_or(0, |chunk| chunk.len())];
-    for chunk in chunks(size) {
-        let part = &mut buffer[..chunk.len()];
-        if source.read(piece, chunk.start, part).is_err() {
-            return PieceState::Bad;
-        }
-        check.update(part);
+    for chunk in chunks(info.layout.piece_size(piece)) {
+        let into = &mut buffer[..chunk.len()];
+        source.read(piece, chunk.start, into)?;
+        check.update(into);
     }
-    match check.matches() {
-        true => PieceState::Ok,
-        // Nobody wrote it: that is no damage.
-        false if hole => PieceState::Missing,
-        false => PieceState::Bad,
-    }
+    Ok(check.matches())
 }
 
-/// Whether pieces may be all zeros: asked for every hole of a sparse file, of which an
-/// unfinished download has thousands, and answered by one hash.
-#[derive(Default)]
-struct Zeros(OnceLock<[u8; 20]>);
+/// What a piece of zeros hashes to, so that holes need no reading.
+struct ZeroPiece {
+    sha1: [u8; 20],
+}
 
-impl Zeros {
+impl ZeroPiece {
+    fn of(info: &Info) -> Self {
+        let mut hasher = sha1::Sha1::new();
+        let zeros = vec![0; CHUNK_LENGTH as usize];
+        for chunk in chunks(info.layout.piece_length()) {
+            hasher.update(&zeros[..chunk.len()]);
+        }
+        Self { sha1: hasher.finalize().into() }
+    }
+
+    /// Whether `piece`, a hole, may be right. The few of another size and those of v2 are read.
     fn may_be(&self, info: &Info, piece: PieceIndex) -> bool {
-        let (size, usual) = (info.layout.piece_size(piece), info.layout.piece_length());
+        let full = info.layout.piece_size(piece) == info.layout.piece_length();
         match &info.pieces {
-            PieceHashes::V1(hashes) if size == usual => {
-                let zeros = self.0.get_or_init(|| {
-                    let mut hasher = sha1::Sha1::new();
-                    let zeros = vec![0; 64 << 10];
-                    for chunk in chunks(size) {
-                        let mut left = chunk.len();
-                        while left > 0 {
-                            let now = left.min(zeros.len());
-                            hasher.update(&zeros[..now]);
-                            left -= now;
-                        }
-                    }
-                    hasher.finalize().into()
-                });
-                hashes[piece.at()] == *zeros
-            }
+            PieceHashes::V1(hashes) if full => hashes.get(piece.at()) == Some(&self.sha1),
             PieceHashes::V1(_) | PieceHashes::V2(_) => true,
         }
     }
 }
 
-/// What the states of pieces mean for each file. `length` says how long a file is as it lies
-/// there (`None`: absent); a piece store has no files, and passes none.
-#[must_use]
-pub fn files(
+/// A file as it lies there.
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    Nothing,
+    Bytes(u64),
+}
+
+/// Judges files by their pieces, and by what `there` says of the file itself, if it has one.
+fn file_verdicts(info: &Info, pieces: &[PieceState], there: &[Option<Found>]) -> Vec<FileVerdict> {
+    let files = info.layout.files().iter().enumerate();
+    files.map(|(i, file)| file_verdict(info, pieces, i, there[i].filter(|_| !file.pad))).collect()
+}
+
+fn file_verdict(
     info: &Info,
-    states: &[PieceState],
-    length: Option<&dyn Fn(usize) -> Option<u64>>,
-) -> Vec<FileReport> {
-    let mut reports: Vec<Sums> = vec![Sums::default(); info.layout.files().len()];
-    for piece in info.layout.pieces() {
-        for span in info.layout.spans(piece) {
-            let to = span.offset + u64::from(span.length());
-            reports[span.file].add(states[piece.at()], span.offset..to);
-        }
-    }
-    let due = info.layout.files().iter().map(|file| file.length);
-    let finish = |(file, (sums, due)): (usize, (Sums, u64))| match length {
-        Some(length) if !info.layout.files()[file].pad => sums.finish(due, length(file)),
-        _ => sums.finish(due, Some(due)),
-    };
-    reports.into_iter().zip(due).enumerate().map(finish).collect()
-}
-
-#[derive(Clone, Debug, Default)]
-struct Sums {
-    ok: u64,
-    bad: u64,
-    missing: u64,
-    bad_ranges: Vec<Range<u64>>,
-}
-
-impl Sums {
-    fn add(&mut self, state: PieceState, range: Range<u64>) {
-        let bytes = range.end - range.start;
-        match state {
-            PieceState::Ok => return self.ok += bytes,
-            PieceState::Bad => self.bad += bytes,
-            PieceState::Missing => self.missing += bytes,
-        }
-        match self.bad_ranges.last_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => self.bad_ranges.push(range),
-        }
-    }
-
-    fn finish(mut self, due: u64, real: Option<u64>) -> FileReport {
-        let longer = real.filter(|real| *real > due);
-        if let Some(real) = longer {
-            self.bad_ranges.push(due..real);
-        }
-        let state = if self.bad > 0 || longer.is_some() {
-            FileState::Bad
-        } else if self.missing > 0 {
-            if self.ok > 0 { FileState::Partial } else { FileState::Missing }
-        } else if real.is_none() && due == 0 {
-            FileState::Missing
+    pieces: &[PieceState],
+    file: usize,
+    there: Option<Found>,
+) -> FileVerdict {
+    let due = info.layout.files()[file].length;
+    let (mut ok_bytes, mut bad, mut bad_ranges) = (0, false, Vec::new());
+    for (range, state) in parts_of(info, file, pieces) {
+        if state == PieceState::Ok {
+            ok_bytes += range.end - range.start;
         } else {
-            FileState::Ok
+            bad |= state == PieceState::Bad;
+            add_range(&mut bad_ranges, range);
+        }
+    }
+    let state = match there {
+        Some(Found::Nothing) => FileState::Missing,
+        Some(Found::Bytes(length)) if length > due => {
+            add_range(&mut bad_ranges, due..length);
+            FileState::Bad
+        }
+        _ if bad => FileState::Bad,
+        _ if ok_bytes == due => FileState::Ok,
+        Some(Found::Bytes(_)) => FileState::Partial,
+        None if ok_bytes == 0 => FileState::Missing,
+        None => FileState::Partial,
+    };
+    FileVerdict { state, ok_bytes, bad_ranges }
+}
+
+/// The bytes of `file` piece by piece, with what `of_piece` says of each.
+pub(super) fn parts_of<'a, T: Copy>(
+    info: &'a Info,
+    file: usize,
+    of_piece: &'a [T],
+) -> impl Iterator<Item = (Range<u64>, T)> + 'a {
+    let layout = &info.layout;
+    layout.pieces_of(file).filter_map(|index| layout.piece(index)).flat_map(move |piece| {
+        let spans = layout.spans(piece).filter(move |span| span.file == file);
+        spans.map(move |span| {
+            (span.offset..span.offset + u64::from(span.length()), of_piece[piece.at()])
+        })
+    })
+}
+
+/// Adds `range` behind `ranges`, joined with the last if they touch.
+pub(super) fn add_range(ranges: &mut Vec<(u64, u64)>, range: Range<u64>) {
+    match ranges.last_mut() {
+        Some((_, end)) if *end == range.start => *end = range.end,
+        _ => ranges.push((range.start, range.end)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::world::{World, any_world};
+    use proptest::prelude::*;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+
+    fn check_data(world: &World, data: &Path) -> Verdict {
+        let place = Place::find(data, Arc::clone(&world.info)).expect("a place");
+        let told = AtomicU64::new(0);
+        let progress = |bytes| {
+            told.fetch_add(bytes, Ordering::Relaxed);
         };
-        FileReport { ok_bytes: self.ok, state, bad_ranges: self.bad_ranges }
+        let verdict =
+            check_files(&place, &progress, &AtomicBool::new(false)).expect("not cancelled");
+        assert_eq!(told.into_inner(), world.info.layout.total_length());
+        verdict
+    }
+
+    fn check_store(world: &World, path: &Path) -> Verdict {
+        let store = PieceStore::open(path, Arc::clone(&world.info)).expect("a store");
+        check_pieces(&store, &|_| {}, &AtomicBool::new(false)).expect("not cancelled")
+    }
+
+    fn states(verdict: &Verdict) -> String {
+        verdict
+            .pieces
+            .iter()
+            .map(|state| match state {
+                PieceState::Ok => 'o',
+                PieceState::Bad => 'b',
+                PieceState::Missing => '-',
+            })
+            .collect()
+    }
+
+    fn file_states(verdict: &Verdict) -> Vec<FileState> {
+        verdict.files.iter().map(|file| file.state).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// One byte changed anywhere: exactly its piece is bad, exactly the files in that piece.
+        #[test]
+        fn one_changed_byte_is_found(world in any_world(), at in any::<prop::sample::Index>()) {
+            let temporary = tempfile::tempdir().expect("a folder");
+            let (files, pieces) = (temporary.path().join("files"), temporary.path().join("pieces"));
+            world.write_files(&files);
+            world.write_pieces(&pieces);
+            prop_assert!(check_data(&world, &files).is_whole());
+            prop_assert!(check_store(&world, &pieces).is_whole());
+
+            let layout = &world.info.layout;
+            let real: Vec<_> = layout
+                .pieces()
+                .flat_map(|p| layout.spans(p).map(move |s| (p, s)))
+                .filter(|(_, span)| !layout.files()[span.file].pad)
+                .collect();
+            prop_assume!(!real.is_empty());
+            let (piece, span) = &real[at.index(real.len())];
+            let within = at.index(span.length() as usize) as u64;
+            flip(&layout.files()[span.file].path.below(&files), span.offset + within);
+            flip(&pieces.join(format!("piece_{}_complete.bin", piece.get())), u64::from(span.within.start) + within);
+            for verdict in [check_data(&world, &files), check_store(&world, &pieces)] {
+                for other in layout.pieces() {
+                    let state = if other == *piece { PieceState::Bad } else { PieceState::Ok };
+                    prop_assert_eq!(verdict.pieces[other.at()], state);
+                }
+                for (i, file) in verdict.files.iter().enumerate() {
+                    let hit = layout.spans(*piece).find(|s| s.file == i);
+                    let ranges: Vec<_> = hit.iter().map(|s| (s.offset, s.offset + u64::from(s.length()))).collect();
+                    prop_assert_eq!(file.state, if hit.is_some() { FileState::Bad } else { FileState::Ok });
+                    prop_assert_eq!(&file.bad_ranges, &ranges);
+                    let bad: u64 = ranges.iter().map(|(from, to)| to - from).sum();
+                    prop_assert_eq!(file.ok_bytes, layout.files()[i].length - bad);
+                }
+            }
+        }
+    }
+
+    fn flip(path: &Path, at: u64) {
+        let mut bytes = std::fs::read(path).expect("a file");
+        bytes[at as usize] ^= 0x40;
+        std::fs::write(path, bytes).expect("written");
+    }
+
+    #[test]
+    fn what_is_not_there_is_a_state() {
+        use FileState::{Bad, Missing, Ok, Partial};
+        // Files 0 | d/1 | 2 | d/3 | 4, pieces of 10: 0..25, 25..45, empty, 45..60, 60..70
+        let world = World::contiguous(10, &[25, 20, 0, 15, 10]);
+        let temporary = tempfile::tempdir().expect("a folder");
+        let root = temporary.path();
+        world.write_files(root);
+        assert_eq!(file_states(&check_data(&world, root)), [Ok; 5]);
+
+        std::fs::remove_file(root.join("d/1")).expect("removed");
+        let verdict = check_data(&world, root);
+        assert_eq!(states(&verdict), "oo---oo");
+        assert_eq!(file_states(&verdict), [Partial, Missing, Ok, Partial, Ok]);
+        assert_eq!(verdict.files[0].bad_ranges, [(20, 25)]);
+        assert_eq!(verdict.files[1].bad_ranges, [(0, 20)]);
+        assert_eq!((verdict.files[0].ok_bytes, verdict.files[1].ok_bytes), (20, 0));
+
+        // Short, a folder instead, long, absent though empty.
+        world.write_files(root);
+        std::fs::write(root.join("0"), &world.file(0)[..12]).expect("written");
+        std::fs::remove_file(root.join("d/3")).expect("removed");
+        std::fs::create_dir(root.join("d/3")).expect("a folder");
+        std::fs::write(root.join("4"), [world.file(4), vec![1, 2]].concat()).expect("written");
+        std::fs::remove_file(root.join("2")).expect("removed");
+        let verdict = check_data(&world, root);
+        assert_eq!(states(&verdict), "o--o--o");
+        assert_eq!(file_states(&verdict), [Partial, Partial, Missing, Missing, Bad]);
+        assert_eq!(
+            (verdict.files[4].ok_bytes, &verdict.files[4].bad_ranges[..]),
+            (10, &[(10, 12)][..])
+        );
+        assert_eq!(verdict.files[2].bad_ranges, []);
+        assert!(!verdict.is_whole());
+    }
+
+    #[test]
+    fn a_piece_file_of_another_size_is_bad() {
+        let world = World::contiguous(10, &[25, 20]);
+        let temporary = tempfile::tempdir().expect("a folder");
+        world.write_pieces(temporary.path());
+        let path = |i: u32| temporary.path().join(format!("piece_{i}_complete.bin"));
+        std::fs::write(path(0), b"short").expect("written");
+        std::fs::write(path(1), [world.data[10..20].to_vec(), vec![0]].concat()).expect("written");
+        std::fs::remove_file(path(3)).expect("removed");
+        let verdict = check_store(&world, temporary.path());
+        assert_eq!(states(&verdict), "bbo-o");
+        assert_eq!(file_states(&verdict), [FileState::Bad, FileState::Partial]);
+    }
+
+    #[test]
+    fn a_hole_is_missing_unless_zeros_are_right() {
+        let block = 1 << 20;
+        let world = World::padded(block, &[3 * block, block + 5], &[]);
+        let temporary = tempfile::tempdir().expect("a folder");
+        world.write_files(temporary.path());
+        let sparse = std::fs::File::create(temporary.path().join("0")).expect("made");
+        sparse.set_len(3 * block).expect("a length");
+        assert_eq!(states(&check_data(&world, temporary.path())), "---oo");
+
+        let zeros = World::zeros(block, &[3 * block, block + 5]);
+        let sparse = std::fs::File::create(temporary.path().join("d/1")).expect("made");
+        sparse.set_len(block + 5).expect("a length");
+        assert_eq!(states(&check_data(&zeros, temporary.path())), "ooooo");
+    }
+
+    #[test]
+    fn data_is_the_folder_or_what_holds_it_or_the_file() {
+        let world = World::named("top", 10, &[("top/a", 25), ("top/b/c", 20)]);
+        let temporary = tempfile::tempdir().expect("a folder");
+        world.write_files(temporary.path());
+        assert!(check_data(&world, temporary.path()).is_whole());
+        assert!(check_data(&world, &temporary.path().join("top")).is_whole());
+        std::fs::rename(temporary.path().join("top"), temporary.path().join("else"))
+            .expect("moved");
+        assert!(check_data(&world, &temporary.path().join("else")).is_whole());
+        let error = Place::find(&temporary.path().join("else/a"), Arc::clone(&world.info));
+        assert!(
+            error
+                .expect_err("one of two")
+                .to_string()
+                .contains("is one file where the torrent has 2")
+        );
+        let error = Place::find(&temporary.path().join("none"), Arc::clone(&world.info));
+        assert!(matches!(error, Err(crate::disk::DiskError::Absent(_))));
+
+        let single = World::named("one.bin", 10, &[("one.bin", 25)]);
+        let other = temporary.path().join("renamed");
+        std::fs::write(&other, single.file(0)).expect("written");
+        assert!(check_data(&single, &other).is_whole());
+    }
+
+    #[test]
+    fn cancelled_is_no_verdict() {
+        let world = World::contiguous(10, &[5000]);
+        let temporary = tempfile::tempdir().expect("a folder");
+        world.write_pieces(temporary.path());
+        let store = PieceStore::open(temporary.path(), Arc::clone(&world.info)).expect("a store");
+        let cancelled = AtomicBool::new(false);
+        let progress = |_| cancelled.store(true, Ordering::Relaxed);
+        assert_eq!(check_pieces(&store, &progress, &cancelled), None);
     }
 }

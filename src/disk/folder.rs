@@ -158,9 +158,9 @@ impl Folder {
         let (from_parent, from_name) = self.parent(from, false)?;
         let (to_parent, to_name) = self.parent(to, true)?;
         rustix::fs::renameat(
-            from_parent.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd),
+            self.or_here(&from_parent),
             from_name,
-            to_parent.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd),
+            self.or_here(&to_parent),
             to_name,
         )
         .map_err(|errno| self.explain("write", to, errno))
@@ -231,7 +231,7 @@ impl Folder {
             Err(DiskError::Absent(_)) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let parent = parent.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
+        let parent = self.or_here(&parent);
         match rustix::fs::unlinkat(parent, name, flags) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(self.explain("remove", path, errno)),
@@ -252,7 +252,7 @@ impl Folder {
                 walked.push('/');
             }
             walked.push_str(component);
-            let here = reached.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
+            let here = self.or_here(&reached);
             let next = match step(here, component) {
                 Err(Errno::NOENT) if make => {
                     match rustix::fs::mkdirat(here, component, Mode::from_raw_mode(0o777)) {
@@ -288,10 +288,14 @@ impl Folder {
         let mut reached = None::<OwnedFd>;
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
         for component in folders.split('/').filter(|c| !c.is_empty()) {
-            reached = Some(step(reached.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd), component)?);
+            reached = Some(step(self.or_here(&reached), component)?);
         }
-        let here = reached.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
+        let here = self.or_here(&reached);
         rustix::fs::openat(here, name, flags | OFlags::NOFOLLOW, mode(flags))
+    }
+
+    fn or_here<'a>(&'a self, reached: &'a Option<OwnedFd>) -> BorrowedFd<'a> {
+        reached.as_ref().map_or_else(|| self.fd.as_fd(), AsFd::as_fd)
     }
 
     fn explain(&self, doing: &'static str, path: &str, errno: Errno) -> DiskError {

@@ -153,18 +153,26 @@ impl PieceSource for Place {
     }
 
     fn read(&self, piece: PieceIndex, offset: u32, into: &mut [u8]) -> Result<(), DiskError> {
-        read_spans(&self.info, piece, offset, into, |file| {
-            self.file(file)?.ok_or_else(|| DiskError::Absent(self.folder.at(&self.paths[file])))
-        })
-        .map_err(|(file, error)| {
-            error
-                .unwrap_or_else(|e| DiskError::system("read", self.folder.at(&self.paths[file]), e))
-        })
+        let (layout, end) = (&self.info.layout, offset + into.len() as u32);
+        debug_assert!(end <= layout.piece_size(piece), "a read beyond {piece:?}");
+        let mut rest = into;
+        for span in layout.spans_within(piece, offset..end) {
+            let (now, later) = rest.split_at_mut(span.length() as usize);
+            rest = later;
+            if layout.files()[span.file].pad {
+                now.fill(0);
+                continue;
+            }
+            let at = || self.folder.at(&self.paths[span.file]);
+            let file = self.file(span.file)?.ok_or_else(|| DiskError::Absent(at()))?;
+            read_all_at(&file, span.offset, now).map_err(|e| DiskError::system("read", at(), e))?;
+        }
+        Ok(())
     }
 }
 
 /// What `file` has of `span`.
-pub(super) fn span_presence(file: &File, span: &FileSpan) -> Presence {
+fn span_presence(file: &File, span: &FileSpan) -> Presence {
     let end = span.offset + u64::from(span.length());
     match file.metadata() {
         Ok(about) if about.len() >= end => {}
@@ -176,29 +184,4 @@ pub(super) fn span_presence(file: &File, span: &FileSpan) -> Presence {
         // Data, or a file system that can't tell.
         _ => Presence::There,
     }
-}
-
-/// Fills `into` from `offset` of `piece` through `open`ed files; padding reads as zeros.
-#[expect(clippy::type_complexity, reason = "either our error or the system's for a file number")]
-pub(super) fn read_spans(
-    info: &Info,
-    piece: PieceIndex,
-    offset: u32,
-    into: &mut [u8],
-    open: impl Fn(usize) -> Result<Arc<File>, DiskError>,
-) -> Result<(), (usize, Result<DiskError, std::io::Error>)> {
-    let end = offset + into.len() as u32;
-    debug_assert!(end <= info.layout.piece_size(piece), "a read beyond {piece:?}");
-    let mut rest = into;
-    for span in info.layout.spans_within(piece, offset..end) {
-        let (now, later) = rest.split_at_mut(span.length() as usize);
-        if info.layout.files()[span.file].pad {
-            now.fill(0);
-        } else {
-            let file = open(span.file).map_err(|error| (span.file, Ok(error)))?;
-            read_all_at(&file, span.offset, now).map_err(|error| (span.file, Err(error)))?;
-        }
-        rest = later;
-    }
-    Ok(())
 }

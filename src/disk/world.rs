@@ -2,7 +2,9 @@
 
 use crate::torrent::{Block, Info, Layout, PieceHashes, PieceIndex, SafePath};
 use bytes::Bytes;
+use proptest::prelude::*;
 use sha1::Digest as _;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A torrent and what is in it.
@@ -33,7 +35,26 @@ impl World {
         Self::new(Layout::by_file(piece_length, files).expect("a layout"))
     }
 
+    /// As [`World::contiguous`], every byte zero.
+    pub(super) fn zeros(piece_length: u64, lengths: &[u64]) -> Self {
+        let files = lengths.iter().enumerate().map(|(i, length)| (path(i), *length, false));
+        Self::of("world", Layout::contiguous(piece_length, files).expect("a layout"), true)
+    }
+
+    /// Files with paths of their own in a torrent called `name`.
+    pub(super) fn named(name: &str, piece_length: u64, files: &[(&str, u64)]) -> Self {
+        let files = files.iter().map(|(path, length)| {
+            let components = path.split('/').map(str::as_bytes);
+            (SafePath::from_components(components).expect("a safe path"), *length, false)
+        });
+        Self::of(name, Layout::contiguous(piece_length, files).expect("a layout"), false)
+    }
+
     fn new(layout: Layout) -> Self {
+        Self::of("world", layout, false)
+    }
+
+    fn of(name: &str, layout: Layout, zeros: bool) -> Self {
         let (mut data, mut starts, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
         let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ layout.total_length();
         for piece in layout.pieces() {
@@ -45,12 +66,13 @@ impl World {
                     state ^= state << 13;
                     state ^= state >> 7;
                     state ^= state << 17;
-                    if pad { 0 } else { state as u8 }
+                    if pad || zeros { 0 } else { state as u8 }
                 }));
             }
             hashes.push(sha1::Sha1::digest(&data[start..]).into());
         }
-        let info = Info::of_parts(layout, PieceHashes::V1(hashes));
+        let mut info = Info::of_parts(layout, PieceHashes::V1(hashes));
+        info.name = name.to_owned();
         Self { info: Arc::new(info), data, starts }
     }
 
@@ -81,11 +103,52 @@ impl World {
         }
         bytes
     }
+
+    /// Writes all files but padding below `root`.
+    pub(super) fn write_files(&self, root: &Path) {
+        for (i, file) in self.info.layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
+            let path = file.path.below(root);
+            std::fs::create_dir_all(path.parent().expect("a folder above")).expect("made");
+            std::fs::write(path, self.file(i)).expect("written");
+        }
+        std::fs::create_dir_all(root).expect("made");
+    }
+
+    /// Writes a store of all pieces.
+    pub(super) fn write_pieces(&self, root: &Path) {
+        std::fs::create_dir_all(root).expect("made");
+        for piece in self.info.layout.pieces() {
+            let path = root.join(format!("piece_{}_complete.bin", piece.get()));
+            std::fs::write(path, self.piece(piece)).expect("written");
+        }
+    }
+}
+
+/// The geometry: the content would drown it.
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.info.layout.fmt(f)
+    }
+}
+
+/// Any geometry: empty files, padding, pieces of many files, files of many pieces, v1 and v2.
+pub(super) fn any_world() -> impl Strategy<Value = World> {
+    let lengths = prop::collection::vec(prop_oneof![Just(0_u64), 1_u64..60_000], 1..8);
+    (lengths, 1000_u64..80_000, 0_u8..3).prop_filter_map("no content", |(lengths, length, kind)| {
+        if lengths.iter().sum::<u64>() == 0 {
+            return None;
+        }
+        Some(match kind {
+            0 => World::contiguous(length, &lengths),
+            1 => World::padded(length, &lengths, &[1, 4]),
+            _ => World::by_file(length, &lengths),
+        })
+    })
 }
 
 fn path(i: usize) -> SafePath {
     let name = i.to_string();
     let components: &[&[u8]] =
-        if i % 2 == 0 { &[name.as_bytes()] } else { &[b"d", name.as_bytes()] };
+        if i.is_multiple_of(2) { &[name.as_bytes()] } else { &[b"d", name.as_bytes()] };
     SafePath::from_components(components.iter().copied()).expect("a safe path")
 }

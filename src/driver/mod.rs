@@ -79,6 +79,9 @@ pub async fn run(
     driver.feed(Input::Started, watch);
     let end = driver.turn_until_end(stop, watch).await?;
     driver.leave(stop, watch).await?;
+    if end == End::Complete {
+        driver.disk.store().finish()?;
+    }
     Ok(driver.outcome(end))
 }
 

@@ -68,7 +68,8 @@ fn values_are_counted() {
 #[test]
 fn what_is_unusual_is_noted_once_with_its_place() {
     use NoteKind::*;
-    let cases: &[(&[u8], &[(usize, NoteKind)])] = &[
+    type Case = (&'static [u8], &'static [(usize, NoteKind)]);
+    let cases: &[Case] = &[
         (b"d1:ai1e1:bi2ee", &[]),
         (b"d1:bi1e1:ai2ee", &[(7, UnsortedKey)]),
         (b"d1:ai1e1:ai2ee", &[(7, RepeatedKey)]),
