@@ -111,7 +111,7 @@ impl<'a> Fact<'a> {
                     seed,
                     totals,
                     port,
-                    private: u8::from(private),
+                    is_private: u8::from(private),
                     reserved: [0; 5],
                 };
                 (k::STARTED, B { started })
@@ -221,7 +221,7 @@ impl<'a> Fact<'a> {
                 trackers,
                 seed: raw.seed,
                 port: raw.port,
-                private: raw.private != 0,
+                private: raw.is_private != 0,
                 totals: raw.totals,
             })
         }

@@ -73,7 +73,7 @@ pub struct RawStarted {
     /// Where we accept TCP; 0: nowhere.
     pub port: u16,
     /// 1 if the torrent is private (BEP 27).
-    pub private: u8,
+    pub is_private: u8,
     /// Zero.
     pub reserved: [u8; 5],
 }
