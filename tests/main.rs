@@ -1,5 +1,16 @@
 //! The integration tests: one binary, a module a feature.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "an I/O room: tests start programs, make files and watch the clock"
+)]
+#![allow(unreachable_pub, reason = "the harness's public items are for the modules beside it")]
+
+#[allow(dead_code, unused_imports, reason = "what a feature's tests need is there before they are")]
+mod harness;
+
 mod abi;
+mod clients;
 mod engine;
 mod sim;

@@ -1,0 +1,104 @@
+"""One libtorrent peer: seeds or leeches one torrent, and tells how it goes.
+
+    libtorrent_peer.py '{"listen": "10.77.0.3:6881", "torrent": "x.torrent", "data": "dir", ...}'
+
+Prints one JSON object a line: the state after every change, at least every half second. Ends on
+SIGTERM after it told the trackers, or when `until_complete` is set and the torrent is whole.
+Alerts go to stderr.
+"""
+
+import json
+import signal
+import sys
+import time
+
+import libtorrent as lt
+
+# Between two looks at the state.
+TICK_S = 0.05
+# A line is printed at least so often, so that a reader sees the rates move.
+SILENCE_S = 0.5
+
+job = json.loads(sys.argv[1])
+host = job["listen"].rsplit(":", 1)[0]
+session = lt.session(
+    {
+        "user_agent": "libtorrent-of-the-tests",
+        "listen_interfaces": job["listen"],
+        "outgoing_interfaces": host,
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "enable_incoming_utp": job["utp"],
+        "enable_outgoing_utp": job["utp"],
+        # Peers here share addresses, and all are local.
+        "allow_multiple_connections_per_ip": True,
+        "announce_to_all_trackers": True,
+        "announce_to_all_tiers": True,
+        "rate_limit_ip_overhead": False,
+        "upload_rate_limit": job["max_up"],
+        "download_rate_limit": job["max_down"],
+        "alert_mask": lt.alert.category_t.error_notification
+        | lt.alert.category_t.status_notification
+        | lt.alert.category_t.peer_notification
+        | lt.alert.category_t.tracker_notification,
+    }
+)
+# By default peers of private addresses escape every limit and choke; here all peers are such.
+everyone = lt.ip_filter()
+everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_class_id)
+everyone.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1 << lt.session.global_peer_class_id)
+session.set_peer_class_filter(everyone)
+
+params = lt.load_torrent_file(job["torrent"])
+params.save_path = job["data"]
+if job["trackers"] is not None:
+    params.trackers = job["trackers"]
+params.flags &= ~lt.torrent_flags.auto_managed
+params.flags &= ~lt.torrent_flags.paused
+params.flags |= lt.torrent_flags.disable_dht | lt.torrent_flags.disable_lsd | lt.torrent_flags.disable_pex
+if job["sequential"]:
+    params.flags |= lt.torrent_flags.sequential_download
+torrent = session.add_torrent(params)
+for peer in job["peers"]:
+    peer_host, peer_port = peer.rsplit(":", 1)
+    torrent.connect_peer((peer_host, int(peer_port)))
+
+stopping = False
+
+
+def stop(_signal, _frame):
+    global stopping
+    stopping = True
+
+
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+
+said, said_at = None, 0.0
+while not stopping:
+    status = torrent.status()
+    state = {
+        "listen": job["listen"],
+        "ready": session.is_listening() and str(status.state) not in ("checking_files", "checking_resume_data"),
+        "complete": status.is_seeding,
+        "peers": status.num_peers,
+        "uploaded": status.total_payload_upload,
+        "downloaded": status.total_payload_download,
+        "wasted": status.total_failed_bytes + status.total_redundant_bytes,
+        "error": status.errc.message() if status.errc.value() else None,
+    }
+    now = time.monotonic()
+    if state != said or now - said_at > SILENCE_S:
+        print(json.dumps(state), flush=True)
+        said, said_at = state, now
+    for alert in session.pop_alerts():
+        print(alert, file=sys.stderr, flush=True)
+    if job["until_complete"] and status.is_seeding:
+        break
+    time.sleep(TICK_S)
+
+# A paused torrent tells its trackers `stopped`; the session is then free to go.
+session.pause()
+time.sleep(TICK_S)
