@@ -335,7 +335,8 @@ impl Engine {
         let why = if theirs.info_hash != self.handshake.info_hash {
             Some(Why::Fault(Fault::InfoHash))
         } else if theirs.peer_id == self.handshake.peer_id {
-            self.pool.ban(pending.addr);
+            let listening = SocketAddr::new(pending.addr.ip(), self.port);
+            self.pool.ban(if pending.came_to_us { listening } else { pending.addr });
             Some(Why::Ourselves)
         } else if twice() {
             Some(Why::Twice)

@@ -102,7 +102,9 @@ impl Pace {
 
     /// How many requests may be under way.
     pub(super) fn window(&self) -> usize {
-        if self.stalled { 1 } else { self.window.min(self.reqq.max(1) as usize) }
+        // A sixteenth is left: a peer that counts one request more than we do drops it silently.
+        let queued_max = (self.reqq - self.reqq / 16).max(1) as usize;
+        if self.stalled { 1 } else { self.window.min(queued_max) }
     }
 
     /// How long until the last of `queued` bytes should be here, if anything is known.

@@ -6,6 +6,7 @@
 
 use super::output::Output;
 use super::picker::Arrival;
+use super::session::Session;
 use super::time::{SECOND_US, Time};
 use super::{Engine, PeerId};
 use crate::torrent::{BLOCK_LENGTH, Block};
@@ -28,7 +29,11 @@ impl Engine {
             return;
         }
         let mut blocks = Vec::new();
-        for peer in std::mem::take(&mut self.hungry) {
+        let stalls = |peer: &PeerId| self.sessions.get(peer).is_some_and(|s| s.pace.is_stalled());
+        // Who stalls takes what the others leave.
+        let (last, first): (Vec<PeerId>, Vec<PeerId>) =
+            std::mem::take(&mut self.hungry).into_iter().partition(stalls);
+        for peer in first.into_iter().chain(last) {
             self.ask(now, peer, &mut blocks, out);
         }
     }
@@ -151,21 +156,19 @@ impl Engine {
         }
     }
 
-    /// A peer owes blocks and is silent: others may have them, and it keeps one as a probe.
+    /// A peer owes blocks and is silent: others may have them. It is asked for one as a probe,
+    /// anew each time that its patience ends, because a request that it lost is never answered.
     pub(super) fn relieve_stalled(&mut self, now: Time) {
-        let silent = |session: &super::session::Session| {
-            !session.pace.is_stalled() && session.patience_ends().is_some_and(|end| end <= now)
-        };
+        let silent = |session: &Session| session.patience_ends().is_some_and(|end| end <= now);
         let stalled: Vec<PeerId> =
             self.sessions.iter().filter(|(_, s)| silent(s)).map(|(peer, _)| *peer).collect();
         for peer in stalled {
             let Some(session) = self.sessions.get_mut(&peer) else { continue };
             session.pace.stalled();
             let owed: Vec<Block> = session.asked.iter().map(|asked| asked.block).collect();
-            // The probe is owed still, but others may be asked for it too.
-            for block in owed.iter().skip(1) {
-                session.give_up(*block);
-                self.picker.refused(peer, *block);
+            for block in owed {
+                session.give_up(block);
+                self.picker.refused(peer, block);
             }
             self.all_hungry();
         }

@@ -2,7 +2,7 @@
 
 use super::{Fact, Facts};
 use bytes::Bytes;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::UdpSocket;
@@ -49,7 +49,8 @@ impl Datagrams {
     pub fn send(&self, to: SocketAddr, bytes: &[u8]) {
         let socket = if to.is_ipv4() { &self.v4 } else { &self.v6 };
         if let Some(socket) = socket {
-            let _ = socket.try_send_to(bytes, to);
+            // Past tokio, which believes that a new socket can't be written to yet.
+            let _ = SockRef::from(&**socket).send_to(bytes, &to.into());
         }
     }
 }
@@ -79,5 +80,28 @@ async fn receive(socket: Arc<UdpSocket>, facts: Facts) {
         if facts.send(Fact::Datagram(from, bytes)).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+
+    #[tokio::test]
+    async fn the_very_first_datagram_leaves_and_the_answer_arrives() {
+        let (facts_from, mut facts) = mpsc::channel(4);
+        let ours = Datagrams::open(Ipv4Addr::LOCALHOST.into(), 0, &facts_from);
+        let other = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        ours.send(other.local_addr().expect("an address"), b"ping");
+        let mut buffer = [0; 16];
+        let wait = Duration::from_secs(5);
+        let ping = tokio::time::timeout(wait, other.recv_from(&mut buffer)).await;
+        let (size, from) = ping.expect("it left at once").expect("a datagram");
+        assert_eq!(&buffer[..size], b"ping");
+        other.send_to(b"pong", from).await.expect("it leaves");
+        let Some(Fact::Datagram(_, bytes)) = facts.recv().await else { panic!("no datagram") };
+        assert_eq!(&bytes[..], b"pong");
     }
 }
