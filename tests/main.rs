@@ -14,3 +14,4 @@ mod abi;
 mod clients;
 mod engine;
 mod sim;
+mod tidy;
