@@ -13,5 +13,6 @@ mod harness;
 mod abi;
 mod clients;
 mod engine;
+mod interop;
 mod sim;
 mod tidy;
