@@ -41,7 +41,9 @@ impl Told {
         (0..have as usize).for_each(|piece| {
             had.insert(piece);
         });
-        let handshake = Handshake::new(info.hashes.on_the_wire(), *b"-XX0000-peer00000000");
+        let mut handshake = Handshake::new(info.hashes.on_the_wire(), *b"-XX0000-peer00000000");
+        // As BEP 3 alone has it; tests of the fast extension set the bit.
+        handshake.reserved = [0; 8];
         let engine = Engine::new(Config {
             info,
             peer_id: *b"-RT0000-ourselves000",
@@ -143,6 +145,8 @@ fn every_fault_ends_its_own_conversation_and_no_other() {
         ("a block at an odd offset", Message::Piece { index: 0, offset: 1, data: data(100) }),
         ("an empty block", Message::Piece { index: 0, offset: 0, data: data(0) }),
         ("an extension handshake of garbage", Message::Extended { id: 0, payload: data(9) }),
+        ("have-all from a peer that is not fast", Message::HaveAll),
+        ("a reject from a peer that is not fast", Message::Reject(spec(0, 0, BLOCK))),
     ];
     for (name, message) in faults {
         let mut told = Told::new(5);
@@ -199,6 +203,31 @@ fn a_choke_gives_blocks_back_and_late_ones_are_still_welcome() {
     // The same block a second time was never owed.
     told.tell(Input::Received(first, block(asked[0])));
     assert!(told.why_left(first).is_some());
+}
+
+#[test]
+fn a_fast_peer_answers_every_request_and_a_choke_drops_none() {
+    let mut told = Told::new(8);
+    told.handshake.reserved[7] |= 0x04;
+    let peer = told.peer(1);
+    assert!(matches!(told.said(peer)[..], [Message::Bitfield(_)]), "{:?}", told.out);
+    told.tell(Input::Received(peer, Message::HaveAll));
+    told.tell(Input::Received(peer, Message::Unchoke));
+    let asked = told.asked(peer);
+    assert_eq!(asked.len(), 4);
+    told.tell(Input::Received(peer, Message::Choke));
+    told.tell(Input::Received(peer, Message::Unchoke));
+    assert_eq!(told.asked(peer), [], "it owes them still");
+    told.tell(Input::Received(peer, Message::Reject(asked[1])));
+    assert_eq!(told.asked(peer), [asked[1]], "what it rejected it is asked again");
+    // Ours to answer: a request while we choke, one that is cancelled, one we can't serve.
+    let ask = |index| BlockSpec { index, offset: 0, length: BLOCK };
+    told.tell(Input::Received(peer, Message::Request(ask(0))));
+    assert_eq!(told.said(peer), [Message::Reject(ask(0))]);
+    told.tell(Input::Received(peer, Message::Interested));
+    told.tell(Input::Received(peer, Message::Request(ask(9))));
+    assert_eq!(told.said(peer), [Message::Reject(ask(9))]);
+    assert!(told.engine.report(told.now).duplicate_bytes == 0);
 }
 
 #[test]

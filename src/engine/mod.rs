@@ -352,19 +352,28 @@ impl Engine {
         let pieces = self.info.layout.piece_count();
         let mut session = Session::new(now, pending.addr, pieces);
         session.peer_id = theirs.peer_id;
+        session.fast = theirs.fast();
         if theirs.extensions() {
             out.push(Output::Send(peer, self.extension_handshake()));
         }
-        if self.picker.have_count() > 0 {
-            let bits = Bytes::from(self.picker.have().to_wire());
-            out.push(Output::Send(peer, Message::Bitfield(bits)));
-        }
+        out.extend(self.our_pieces(theirs.fast()).map(|message| Output::Send(peer, message)));
         self.sessions.insert(peer, session);
         let (addr, came_to_us) = (pending.addr, pending.came_to_us);
         out.push(Output::Tell(Event::Joined { peer, addr, came_to_us }));
         let fact =
             Fact::PeerJoined { peer: peer.0, addr: Addr::from(addr), came_to_us, seed: false };
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
+    }
+
+    /// What we have, in the shortest form that the peer understands.
+    fn our_pieces(&self, fast: bool) -> Option<Message> {
+        let have = self.picker.have();
+        match (fast, self.picker.have_count()) {
+            (true, 0) => Some(Message::HaveNone),
+            (true, _) if have.is_full() => Some(Message::HaveAll),
+            (false, 0) => None,
+            _ => Some(Message::Bitfield(Bytes::from(have.to_wire()))),
+        }
     }
 
     fn extension_handshake(&self) -> Message {
@@ -407,6 +416,11 @@ impl Engine {
                 owed.into_iter().for_each(|block| self.picker.refused(peer, block));
                 self.all_hungry();
             }
+            Said::Rejected(block) => {
+                self.picker.refused(peer, block);
+                self.all_hungry();
+            }
+            Said::Refused(spec) => out.push(Output::Send(peer, Message::Reject(spec))),
             Said::Interested => self.serve_newcomer(now, peer, out),
             Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
             Said::LateBlock(block, data) => self.late_block_came(peer, block, data, out),

@@ -28,9 +28,10 @@ impl Engine {
         };
         for (peer, session) in &mut self.sessions {
             if !session.choked_by_us && !served.contains(peer) {
-                session.choke();
                 session.last_said = now;
                 out.push(Output::Send(*peer, Message::Choke));
+                let dropped = session.choke().into_iter().map(Message::Reject);
+                out.extend(dropped.map(|reject| Output::Send(*peer, reject)));
             }
         }
         served.into_iter().for_each(|peer| self.unchoke(now, peer, out));
@@ -49,10 +50,12 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         while session.serving < SERVING_MAX {
             let Some((piece, spec)) = session.requests.pop_front() else { return };
-            // What we do not have is not read; the peer's request was a mistake of its own.
             if self.picker.have().contains(piece.at()) {
                 session.serving += 1;
                 out.push(Output::Load(peer, piece, spec));
+            } else if session.fast {
+                // What we do not have is not read; the request was a mistake of the peer's own.
+                out.push(Output::Send(peer, Message::Reject(spec)));
             }
         }
     }
@@ -69,6 +72,9 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         let Some(data) = data.filter(|_| !session.choked_by_us) else {
             session.serving = session.serving.saturating_sub(1);
+            if session.fast {
+                out.push(Output::Send(peer, Message::Reject(spec)));
+            }
             self.load_requests(peer, out);
             return;
         };

@@ -50,6 +50,10 @@ pub(super) enum Said {
     Block(Block, Time, Bytes),
     /// A block that it no longer owed: asked once, then given up.
     LateBlock(Block, Bytes),
+    /// A block that it owed and will not send (BEP 6).
+    Rejected(Block),
+    /// It asked in vain, and speaks BEP 6: it must be told.
+    Refused(BlockSpec),
     /// It wants a block: the queue has grown.
     Request,
     /// Its extension handshake.
@@ -65,6 +69,8 @@ pub(super) struct Session {
     pub(super) joined: Time,
     pub(super) peer_id: [u8; 20],
     pub(super) client: Option<String>,
+    /// Both sides speak BEP 6: every request is answered, with its block or a reject.
+    pub(super) fast: bool,
     pub(super) theirs: Bitfield,
     pub(super) chokes_us: bool,
     pub(super) choked_by_us: bool,
@@ -99,6 +105,7 @@ impl Session {
             joined: now,
             peer_id: [0; 20],
             client: None,
+            fast: false,
             theirs: Bitfield::new(piece_count),
             chokes_us: true,
             choked_by_us: true,
@@ -132,7 +139,11 @@ impl Session {
         self.last_heard = now;
         let first = std::mem::take(&mut self.may_send_bitfield);
         match message {
-            Message::KeepAlive | Message::Unknown(_) | Message::Port(_) => {
+            Message::KeepAlive
+            | Message::Unknown(_)
+            | Message::Port(_)
+            | Message::Suggest(_)
+            | Message::AllowedFast(_) => {
                 self.may_send_bitfield = first;
                 Ok(Said::Nothing)
             }
@@ -154,18 +165,16 @@ impl Session {
                 Ok(if self.theirs.insert(piece.at()) { Said::Piece(piece) } else { Said::Nothing })
             }
             Message::Bitfield(bits) => {
-                let theirs = Bitfield::from_wire(&bits, layout.piece_count())?;
-                if !first {
-                    return Err(Fault::LateBitfield);
-                }
-                self.theirs = theirs;
-                Ok(Said::Pieces)
+                self.hear_pieces(first, Bitfield::from_wire(&bits, layout.piece_count())?)
             }
+            Message::HaveAll | Message::HaveNone | Message::Reject(_) if !self.fast => {
+                Err(Fault::NotFast)
+            }
+            Message::HaveAll => self.hear_pieces(first, Bitfield::full(layout.piece_count())),
+            Message::HaveNone => self.hear_pieces(first, Bitfield::new(layout.piece_count())),
+            Message::Reject(spec) => Ok(self.hear_reject(spec, layout)),
             Message::Request(spec) => self.hear_request(spec, layout),
-            Message::Cancel(spec) => {
-                self.requests.retain(|(_, request)| *request != spec);
-                Ok(Said::Nothing)
-            }
+            Message::Cancel(spec) => Ok(self.hear_cancel(spec)),
             Message::Piece { index, offset, data } => {
                 self.hear_block(now, index, offset, data, layout)
             }
@@ -178,8 +187,39 @@ impl Session {
         }
     }
 
+    fn hear_pieces(&mut self, first: bool, theirs: Bitfield) -> Result<Said, Fault> {
+        if !first {
+            return Err(Fault::LateBitfield);
+        }
+        self.theirs = theirs;
+        Ok(Said::Pieces)
+    }
+
+    fn hear_reject(&mut self, spec: BlockSpec, layout: &Layout) -> Said {
+        let block = layout.block_at(spec.index, spec.offset, spec.length);
+        let Some(block) = block else { return Said::Nothing };
+        if let Some(at) = self.asked.iter().position(|asked| asked.block == block) {
+            self.asked.remove(at);
+            return Said::Rejected(block);
+        }
+        // Of a block that was given up: it will not come late either.
+        self.let_go.retain(|gone| *gone != block);
+        Said::Nothing
+    }
+
+    fn hear_cancel(&mut self, spec: BlockSpec) -> Said {
+        let before = self.requests.len();
+        self.requests.retain(|(_, request)| *request != spec);
+        let dropped = self.requests.len() < before;
+        if dropped && self.fast { Said::Refused(spec) } else { Said::Nothing }
+    }
+
     fn hear_choke(&mut self) -> Said {
         self.chokes_us = true;
+        if self.fast {
+            // BEP 6: a choke drops nothing; what will not come is rejected.
+            return Said::Choked(Vec::new());
+        }
         let owed: Vec<Block> = self.asked.drain(..).map(|asked| asked.block).collect();
         // What was already on its way when the choke was sent may still arrive.
         owed.iter().for_each(|block| self.let_go(*block));
@@ -195,7 +235,7 @@ impl Session {
             .ok_or(fault)?;
         if self.choked_by_us {
             // It was on its way when our choke was; without BEP 6 there is nothing to answer.
-            return Ok(Said::Nothing);
+            return Ok(if self.fast { Said::Refused(spec) } else { Said::Nothing });
         }
         if self.requests.len() >= REQUESTS_QUEUED_MAX + REQUESTS_QUEUED_SLACK {
             return Err(Fault::RequestFlood);
@@ -282,10 +322,11 @@ impl Session {
         self.theirs.is_full()
     }
 
-    /// Forgets its requests, as a choke does.
-    pub(super) fn choke(&mut self) {
+    /// Forgets its requests, as a choke does; those that must be rejected.
+    pub(super) fn choke(&mut self) -> Vec<BlockSpec> {
         self.choked_by_us = true;
-        self.requests.clear();
+        let dropped = self.requests.drain(..).map(|(_, spec)| spec);
+        if self.fast { dropped.collect() } else { Vec::new() }
     }
 
     fn let_go(&mut self, block: Block) {

@@ -25,9 +25,12 @@ pub enum Fault {
     /// A bitfield that does not fit the torrent.
     #[error(transparent)]
     Bitfield(#[from] BitfieldError),
-    /// A bitfield that was not the first message.
+    /// A bitfield (or what BEP 6 has instead) that was not the first message.
     #[error("a second bitfield")]
     LateBitfield,
+    /// A message of the fast extension (BEP 6) from a peer that does not speak it.
+    #[error("a message of the fast extension, which it does not speak")]
+    NotFast,
     /// A piece number that the torrent does not have.
     #[error("piece {0}, which the torrent does not have")]
     Piece(u32),

@@ -19,16 +19,23 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// A handshake that announces what rtor speaks: the extension protocol (BEP 10).
+    /// A handshake that announces what rtor speaks: the extension protocol (BEP 10) and the fast
+    /// extension (BEP 6).
     #[must_use]
     pub const fn new(info_hash: [u8; 20], peer_id: [u8; 20]) -> Self {
-        Self { reserved: [0, 0, 0, 0, 0, 0x10, 0, 0], info_hash, peer_id }
+        Self { reserved: [0, 0, 0, 0, 0, 0x10, 0, 0x04], info_hash, peer_id }
     }
 
     /// Whether it speaks the extension protocol (BEP 10).
     #[must_use]
     pub const fn extensions(&self) -> bool {
         self.reserved[5] & 0x10 != 0
+    }
+
+    /// Whether it speaks the fast extension (BEP 6).
+    #[must_use]
+    pub const fn fast(&self) -> bool {
+        self.reserved[7] & 0x04 != 0
     }
 
     /// As it goes over the wire.
@@ -74,7 +81,7 @@ mod tests {
     fn a_handshake_comes_back_as_it_went() {
         let handshake = Handshake::new([7; 20], *b"-RT0001-abcdefghijkl");
         assert_eq!(Handshake::decode(&handshake.encode()), Ok(handshake));
-        assert!(handshake.extensions());
+        assert!(handshake.extensions() && handshake.fast());
     }
 
     #[test]

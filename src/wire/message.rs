@@ -1,4 +1,4 @@
-//! [`Message`]: the messages of BEP 3, and the envelope of BEP 10.
+//! [`Message`]: the messages of BEP 3 and BEP 6, and the envelope of BEP 10.
 
 use super::Fault;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
@@ -46,6 +46,16 @@ pub enum Message {
     Cancel(BlockSpec),
     /// My DHT node listens on this UDP port (BEP 5).
     Port(u16),
+    /// You may want to ask for this piece (BEP 6).
+    Suggest(u32),
+    /// I have every piece (BEP 6, instead of a bitfield).
+    HaveAll,
+    /// I have no piece (BEP 6, instead of a bitfield).
+    HaveNone,
+    /// I will not send that block (BEP 6).
+    Reject(BlockSpec),
+    /// You may ask for blocks of this piece though I choke you (BEP 6).
+    AllowedFast(u32),
     /// A message of an extension (BEP 10): 0 is the extension handshake, other ids are the
     /// receiver's.
     Extended {
@@ -68,6 +78,11 @@ const REQUEST: u8 = 6;
 const PIECE: u8 = 7;
 const CANCEL: u8 = 8;
 const PORT: u8 = 9;
+const SUGGEST: u8 = 13;
+const HAVE_ALL: u8 = 14;
+const HAVE_NONE: u8 = 15;
+const REJECT: u8 = 16;
+const ALLOWED_FAST: u8 = 17;
 const EXTENDED: u8 = 20;
 
 impl Message {
@@ -84,25 +99,36 @@ impl Message {
         let sized =
             |wanted: bool| if wanted { Ok(()) } else { Err(Fault::PayloadSize { id, size }) };
         Ok(match id {
-            CHOKE | UNCHOKE | INTERESTED | NOT_INTERESTED => {
+            CHOKE | UNCHOKE | INTERESTED | NOT_INTERESTED | HAVE_ALL | HAVE_NONE => {
                 sized(size == 0)?;
                 match id {
                     CHOKE => Self::Choke,
                     UNCHOKE => Self::Unchoke,
                     INTERESTED => Self::Interested,
-                    _ => Self::NotInterested,
+                    NOT_INTERESTED => Self::NotInterested,
+                    HAVE_ALL => Self::HaveAll,
+                    _ => Self::HaveNone,
                 }
             }
-            HAVE => {
+            HAVE | SUGGEST | ALLOWED_FAST => {
                 sized(size == 4)?;
-                Self::Have(frame.get_u32())
+                let piece = frame.get_u32();
+                match id {
+                    HAVE => Self::Have(piece),
+                    SUGGEST => Self::Suggest(piece),
+                    _ => Self::AllowedFast(piece),
+                }
             }
             BITFIELD => Self::Bitfield(frame),
-            REQUEST | CANCEL => {
+            REQUEST | CANCEL | REJECT => {
                 sized(size == 12)?;
                 let (index, offset, length) = (frame.get_u32(), frame.get_u32(), frame.get_u32());
                 let spec = BlockSpec { index, offset, length };
-                if id == REQUEST { Self::Request(spec) } else { Self::Cancel(spec) }
+                match id {
+                    REQUEST => Self::Request(spec),
+                    CANCEL => Self::Cancel(spec),
+                    _ => Self::Reject(spec),
+                }
             }
             PIECE => {
                 sized(size >= 8)?;
@@ -123,41 +149,39 @@ impl Message {
     /// Appends the frame, length prefix first, all but the bytes that [`body`](Self::body) gives.
     pub fn encode_head(&self, out: &mut BytesMut) {
         let body_size = self.body().map_or(0, Bytes::len);
-        let mut head = |id: u8, size: usize| {
-            out.put_u32((1 + size + body_size) as u32);
+        let mut head = |id: u8, numbers: &[u32]| {
+            out.put_u32((1 + numbers.len() * 4 + body_size) as u32);
             out.put_u8(id);
+            numbers.iter().for_each(|number| out.put_u32(*number));
         };
+        let three = |spec: &BlockSpec| [spec.index, spec.offset, spec.length];
         match self {
             Self::KeepAlive => out.put_u32(0),
-            Self::Choke => head(CHOKE, 0),
-            Self::Unchoke => head(UNCHOKE, 0),
-            Self::Interested => head(INTERESTED, 0),
-            Self::NotInterested => head(NOT_INTERESTED, 0),
-            Self::Have(index) => {
-                head(HAVE, 4);
-                out.put_u32(*index);
-            }
-            Self::Bitfield(_) => head(BITFIELD, 0),
-            Self::Request(spec) | Self::Cancel(spec) => {
-                head(if matches!(self, Self::Request(_)) { REQUEST } else { CANCEL }, 12);
-                out.put_u32(spec.index);
-                out.put_u32(spec.offset);
-                out.put_u32(spec.length);
-            }
-            Self::Piece { index, offset, .. } => {
-                head(PIECE, 8);
-                out.put_u32(*index);
-                out.put_u32(*offset);
-            }
+            Self::Choke => head(CHOKE, &[]),
+            Self::Unchoke => head(UNCHOKE, &[]),
+            Self::Interested => head(INTERESTED, &[]),
+            Self::NotInterested => head(NOT_INTERESTED, &[]),
+            Self::Have(index) => head(HAVE, &[*index]),
+            Self::Bitfield(_) => head(BITFIELD, &[]),
+            Self::Request(spec) => head(REQUEST, &three(spec)),
+            Self::Piece { index, offset, .. } => head(PIECE, &[*index, *offset]),
+            Self::Cancel(spec) => head(CANCEL, &three(spec)),
+            Self::Suggest(index) => head(SUGGEST, &[*index]),
+            Self::HaveAll => head(HAVE_ALL, &[]),
+            Self::HaveNone => head(HAVE_NONE, &[]),
+            Self::Reject(spec) => head(REJECT, &three(spec)),
+            Self::AllowedFast(index) => head(ALLOWED_FAST, &[*index]),
+            Self::Unknown(id) => head(*id, &[]),
             Self::Port(port) => {
-                head(PORT, 2);
+                out.put_u32(3);
+                out.put_u8(PORT);
                 out.put_u16(*port);
             }
             Self::Extended { id, .. } => {
-                head(EXTENDED, 1);
+                out.put_u32((2 + body_size) as u32);
+                out.put_u8(EXTENDED);
                 out.put_u8(*id);
             }
-            Self::Unknown(id) => head(*id, 0),
         }
     }
 
@@ -177,6 +201,11 @@ impl Message {
             | Self::Request(_)
             | Self::Cancel(_)
             | Self::Port(_)
+            | Self::Suggest(_)
+            | Self::HaveAll
+            | Self::HaveNone
+            | Self::Reject(_)
+            | Self::AllowedFast(_)
             | Self::Unknown(_) => None,
         }
     }
@@ -220,6 +249,11 @@ mod tests {
             spec().prop_map(Message::Request),
             spec().prop_map(Message::Cancel),
             any::<u16>().prop_map(Message::Port),
+            any::<u32>().prop_map(Message::Suggest),
+            Just(Message::HaveAll),
+            Just(Message::HaveNone),
+            spec().prop_map(Message::Reject),
+            any::<u32>().prop_map(Message::AllowedFast),
             (any::<u32>(), any::<u32>(), bytes())
                 .prop_map(|(index, offset, data)| Message::Piece { index, offset, data }),
             (any::<u8>(), bytes()).prop_map(|(id, payload)| Message::Extended { id, payload }),
