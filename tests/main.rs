@@ -14,5 +14,6 @@ mod abi;
 mod clients;
 mod engine;
 mod interop;
+mod plugins;
 mod sim;
 mod tidy;

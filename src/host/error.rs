@@ -10,13 +10,13 @@ pub enum HostError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the plugin `{path}` is not a file")]
     NotAFile { path: PathBuf },
-    #[error("the plugin `{path}` is writable by everybody\nhint: chmod o-w")]
+    #[error("the plugin `{path}` is writable by everybody")]
     WorldWritable { path: PathBuf },
     #[error("the plugin `{path}` lies in `{folder}`, in which everybody may replace it")]
     UnsafeFolder { path: PathBuf, folder: PathBuf },
     #[error("the plugin `{path}` is not a shared library (ELF)")]
     NotElf { path: PathBuf },
-    #[error("the plugin `{path}` has a name that cannot name a symbol\nhint: `lib<name>.so`")]
+    #[error("the plugin `{path}` has a name that cannot name a symbol")]
     FileName { path: PathBuf },
     #[error("the plugin `{path}` cannot be loaded: {why}")]
     Unloadable { path: PathBuf, why: String },
@@ -36,8 +36,8 @@ pub enum HostError {
     DuplicateId { id: String, first: String, second: String },
     #[error("RTOR_PLUGIN_PATH names `{path}`, which is no absolute path: it is ignored")]
     RelativePath { path: PathBuf },
-    #[error("there is no {kind} `{id}`\nhint: {hint}")]
-    Unknown { kind: &'static str, id: String, hint: String },
+    #[error("there is no {kind} `{id}`")]
+    Unknown { kind: &'static str, id: String, instead: String },
     #[error("the plugin `{id}` is no {kind}")]
     OtherKind { kind: &'static str, id: String },
     #[error("the {kind} `{id}` cannot start: {why}")]
@@ -46,11 +46,24 @@ pub enum HostError {
     Broke { kind: &'static str, id: String },
 }
 
+impl HostError {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::WorldWritable { path } => Some(format!("chmod o-w {}", path.display())),
+            Self::FileName { .. } => Some("call it lib<name>.so".to_owned()),
+            Self::Unknown { instead, .. } => Some(instead.clone()),
+            _ => None,
+        }
+    }
+}
+
 /// Edits by which a name may differ from the one that was meant.
 const TYPO_EDITS_MAX: usize = 2;
 
 /// What to type instead of `name`.
-pub(super) fn hint(name: &str, known: &[&str]) -> String {
+pub(super) fn instead(name: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|id| (edits(name, id), id)).min();
     match nearest {
         None => "there is none at all".to_owned(),

@@ -29,8 +29,10 @@ pub(super) fn open(path: &Path) -> Result<Plugin, HostError> {
     let symbol = symbol(&file).ok_or_else(|| HostError::FileName { path: path.to_owned() })?;
     // SAFETY: opening runs the file's constructors. A person put the file where plugins are
     // looked for or named it, and nobody else could have written it: `trusted` saw to that.
-    let library = unsafe { Library::open(Some(&file), RTLD_NOW | RTLD_LOCAL) }
-        .map_err(|error| HostError::Unloadable { path: path.to_owned(), why: why(&error) })?;
+    let library =
+        unsafe { Library::open(Some(&file), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+            HostError::Unloadable { path: path.to_owned(), why: why(&error, &file) }
+        })?;
     let library = ManuallyDrop::new(library);
     // SAFETY: only the address is taken here; `checked` looks at what lies there.
     let entry = unsafe { library.get::<*const c_void>(symbol.as_str()) }
@@ -124,11 +126,12 @@ fn symbol(file: &Path) -> Option<String> {
     valid.then(|| format!("{stem}_plugin"))
 }
 
-/// What the system's linker says, without the wrapping.
-fn why(error: &libloading::Error) -> String {
+/// What the system's linker says, without the wrapping and the path, which is said already.
+fn why(error: &libloading::Error, file: &Path) -> String {
     let text =
         std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-    text.lines().next().unwrap_or_default().to_owned()
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix(&format!("{}: ", file.display())).unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]

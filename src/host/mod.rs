@@ -232,8 +232,8 @@ impl Registry {
             Some(_) => Err(HostError::OtherKind { kind, id: name.to_owned() }),
             None => {
                 let known: Vec<&str> = self.ids(interface).collect();
-                let hint = error::hint(name, &known);
-                Err(HostError::Unknown { kind, id: name.to_owned(), hint })
+                let instead = error::instead(name, &known);
+                Err(HostError::Unknown { kind, id: name.to_owned(), instead })
             }
         }
     }
@@ -343,7 +343,9 @@ mod tests {
     }
 
     fn refusal<T>(result: Result<T, HostError>) -> String {
-        result.err().expect("it is refused").to_string()
+        let error = result.err().expect("it is refused");
+        let hint = error.hint().map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+        format!("{error}{hint}")
     }
 
     #[test]
