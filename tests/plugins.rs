@@ -383,7 +383,7 @@ fn what_everybody_could_have_written_is_not_loaded() {
     chmod(folder.path(), 0o777);
     let real = folder.path().canonicalize().expect("it is there");
     assert_eq!(
-        open(&[file.clone()]).expect_err("it is refused").to_string(),
+        open(std::slice::from_ref(&file)).expect_err("it is refused").to_string(),
         format!(
             "the plugin `{}` lies in `{}`, in which everybody may replace it",
             file.display(),
@@ -410,7 +410,7 @@ fn of_two_files_with_one_id_the_first_is_used() {
         real(&first),
         real(&second)
     );
-    let both = [first.clone(), second.clone()];
+    let both = [first.clone(), second];
     assert_eq!(open(&both).expect_err("asked for by name").to_string(), sentence);
     // One that was merely found is a warning, and the same file twice is nothing at all.
     let files = [first.clone(), first];
