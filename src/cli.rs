@@ -89,6 +89,8 @@ pub enum Verb {
     Assemble(command::assemble::Args),
     /// Download straight into the final files
     Get(command::get::Args),
+    /// Show the plugins that can be used, and where they come from
+    Plugins(command::plugins::Args),
 }
 
 impl Verb {
@@ -103,6 +105,7 @@ impl Verb {
             Self::Verify(args) => command::verify::run(&args, globals, env),
             Self::Assemble(args) => command::assemble::run(&args, globals, env),
             Self::Get(args) => command::get::run(&args, globals, env),
+            Self::Plugins(args) => command::plugins::run(&args, globals, env),
         }
     }
 }

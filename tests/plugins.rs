@@ -449,3 +449,40 @@ fn without_bundled_plugins_there_are_only_files() {
     assert!(registry.strategy("rarest", silent()).is_err());
     assert!(registry.ranker("backwards", silent()).is_ok());
 }
+
+/// What `rtor plugins` with these arguments answers: its exit code, stdout and stderr.
+fn verb(args: &[&str]) -> (u8, String, String) {
+    let args: Vec<&str> = ["rtor", "plugins"].iter().chain(args).copied().collect();
+    let (env, written) = rtor::env::Env::in_memory(Path::new("/"), &args, None);
+    let code = rtor::run(env).code();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    let answer = (code, text(&written.stdout.borrow()), text(&written.stderr.borrow()));
+    answer
+}
+
+#[test]
+fn the_verb_lists_plugins_for_people_and_for_programs() {
+    let (_folder, file) = own("rtor_strategy_rarest");
+    let real = file.canonicalize().expect("it is there").display().to_string();
+    let (code, json, said) = verb(&["--plugin", &real]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert!(json.starts_with("{\"plugins\":[{\"id\":\"rarest\","), "{json}");
+    assert!(json.contains(&format!("\"file\":\"{real}\",\"overrides_bundled\":true")), "{json}");
+    assert!(json.contains("\"file\":null,\"overrides_bundled\":false"), "{json}");
+    let (_, table, _) = verb(&["list", "--table"]);
+    let words: Vec<Vec<&str>> =
+        table.lines().map(|line| line.split_whitespace().take(4).collect()).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(words.contains(&vec!["rarest", "strategy", version, "bundled"]), "{table}");
+    assert!(words.contains(&vec!["tracker", "discovery", version, "bundled"]), "{table}");
+}
+
+#[test]
+fn the_verb_refuses_a_named_file_that_is_no_plugin() {
+    let (_folder, file) = compiled("broken.c", &[]);
+    chmod(&file, 0o666);
+    let path = file.display();
+    let sentence =
+        format!("error: the plugin `{path}` is writable by everybody\nhint: chmod o-w {path}\n");
+    assert_eq!(verb(&["--plugin", &path.to_string()]), (2, String::new(), sentence));
+}

@@ -6,6 +6,7 @@ mod download;
 pub mod fetch;
 pub mod get;
 mod network;
+pub mod plugins;
 mod progress;
 mod quantity;
 mod selection;
@@ -57,7 +58,11 @@ fn downloadable(torrent: &Torrent) -> Result<Arc<Info>, Error> {
 
 impl From<HostError> for Error {
     fn from(why: HostError) -> Self {
-        Self::input(why)
+        let error = Self::input(&why);
+        match why.hint() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 }
 

@@ -31,6 +31,7 @@ pub mod analysis;
 pub mod assemble;
 pub mod event;
 pub mod fetch;
+pub mod plugins;
 mod torrent;
 pub mod verify;
 
