@@ -455,9 +455,8 @@ fn verb(args: &[&str]) -> (u8, String, String) {
     let args: Vec<&str> = ["rtor", "plugins"].iter().chain(args).copied().collect();
     let (env, written) = rtor::env::Env::in_memory(Path::new("/"), &args, None);
     let code = rtor::run(env).code();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-    let answer = (code, text(&written.stdout.borrow()), text(&written.stderr.borrow()));
-    answer
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (code, text(written.stdout.take()), text(written.stderr.take()))
 }
 
 #[test]

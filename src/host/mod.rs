@@ -1,7 +1,7 @@
 //! Plugins: which there are, where they come from, and instances of them by name.
 //!
-//! Two doors lead to one table: [`bundled`] plugins are linked in, others are loaded from files
-//! by [`load`], found in the [`Places`] that a person named. A file overrides a bundled plugin
+//! Two doors lead to one table: bundled plugins are linked in, others are loaded from files
+//! found in the [`Places`] that a person named. A file overrides a bundled plugin
 //! of the same id, and [`Plugin::overrides`] says so. Nothing here knows what a strategy or a
 //! tracker is; the boundary itself is the crate `rtor-plugin`.
 #![expect(
