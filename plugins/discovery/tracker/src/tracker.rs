@@ -28,6 +28,10 @@ const HUNGRY_S_MIN: i64 = 5 * 60;
 /// The host answers every wish; if it should not, we do not wait for ever.
 const HOST_S_MAX: u64 = 120;
 
+/// How long an announce that is under way when we leave may take: `stopped` must not overtake
+/// it, or the tracker would list us again.
+const LEAVE_US: u64 = 500_000;
+
 /// How an announce stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -76,6 +80,8 @@ pub(crate) struct Tracker {
     /// It has answered `started`.
     knows_us: bool,
     owes_completed: bool,
+    /// We leave once the announce under way has ended, at the latest then.
+    leaving_us: Option<u64>,
     /// What was last reported of it: the same is not said twice.
     reported: Option<String>,
 }
@@ -97,6 +103,7 @@ impl Tracker {
             regular_us: 0,
             knows_us: false,
             owes_completed: false,
+            leaving_us: None,
             reported: None,
         })
     }
@@ -136,10 +143,11 @@ impl Tracker {
 
     /// When something is to be done about the announce under way.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.flight.as_ref().map(|flight| match &flight.stage {
+        let stage = self.flight.as_ref().map(|flight| match &flight.stage {
             Stage::Resolving { until_us, .. } | Stage::Fetching { until_us, .. } => *until_us,
             Stage::Exchanging(exchange) => exchange.due_us(),
-        })
+        });
+        stage.into_iter().chain(self.leaving_us).min()
     }
 
     /// The download is complete: a tracker that knew us as a leech is to be told.
@@ -153,12 +161,18 @@ impl Tracker {
         self.begin(self.next_event(), turn);
     }
 
-    /// Leaves: says so to a tracker that knows us, and is done with any other. Whatever is under
-    /// way is forgotten.
+    /// Leaves: says so to a tracker that knows us, and is done with any other. An announce that
+    /// it may have heard gets a moment to end first.
     pub(crate) fn leave(&mut self, turn: &mut Turn<'_>) {
-        self.flight = None;
-        if self.knows_us {
-            self.begin(Event::Stopped, turn);
+        let heard = self.flight.as_ref().is_some_and(|flight| match &flight.stage {
+            Stage::Resolving { .. } => false,
+            Stage::Fetching { .. } => true,
+            Stage::Exchanging(exchange) => exchange.is_announcing(),
+        });
+        if heard {
+            self.leaving_us = Some(turn.now_us.saturating_add(LEAVE_US));
+        } else {
+            self.say_good_bye(turn);
         }
     }
 
@@ -175,6 +189,9 @@ impl Tracker {
 
     /// Time passed.
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>) -> Outcome {
+        if self.leaving_us.is_some_and(|us| us <= turn.now_us) {
+            self.say_good_bye(turn);
+        }
         let Some(flight) = &mut self.flight else {
             return Outcome::GoingOn;
         };
@@ -316,9 +333,21 @@ impl Tracker {
         reply: Result<Reply, String>,
         turn: &mut Turn<'_>,
     ) -> Outcome {
-        match reply {
+        let outcome = match reply {
             Ok(reply) => self.answered(event, reply, turn),
             Err(why) => self.failed(why, turn),
+        };
+        if self.leaving_us.is_some() {
+            self.say_good_bye(turn);
+        }
+        outcome
+    }
+
+    /// Whatever is under way is forgotten.
+    fn say_good_bye(&mut self, turn: &mut Turn<'_>) {
+        (self.flight, self.leaving_us) = (None, None);
+        if self.knows_us {
+            self.begin(Event::Stopped, turn);
         }
     }
 

@@ -98,6 +98,11 @@ impl Exchange {
         self.unanswered > 0
     }
 
+    /// Whether the announce itself was sent last, and not a request for a connection.
+    pub(crate) fn is_announcing(&self) -> bool {
+        self.question.is_some_and(|question| question.action == action::ANNOUNCE)
+    }
+
     /// No answer came in time: asks again, at the next address if there are several.
     ///
     /// # Errors

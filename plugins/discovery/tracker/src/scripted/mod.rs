@@ -309,11 +309,41 @@ fn a_good_bye_waits_no_longer_than_the_host_does() {
 
 #[test]
 fn who_was_never_heard_of_leaves_without_a_word() {
-    for tiers in [&[&[HTTP][..]][..], &[]] {
+    for tiers in [&[&[UDP][..]][..], &[&["udp://t.example:80"]], &[&["wss://t.example"]], &[]] {
         let mut world = World::new(tiers).quiet();
         world.fact(&Fact::Stopped(TOTALS));
         world.expect(&["0 finished"]);
     }
+}
+
+#[test]
+fn a_good_bye_does_not_overtake_the_announce_before_it() {
+    let mut world = World::new(&[&[HTTP]]);
+    world.get_answered(HTTP, 200, GOOD);
+    let mut world = world.quiet();
+    let whole = Totals { left: 0, ..TOTALS };
+    world.fact(&Fact::Completed(whole));
+    world.fact(&Fact::Stopped(whole));
+    world.expect(&["0 get http://t.example/announce completed"]);
+    world.get_answered(HTTP, 200, b"d8:intervali1800e5:peers0:e");
+    world.expect(&[
+        "0 heard ?+? at http://t.example/announce, again in 1800",
+        "0 get http://t.example/announce stopped",
+    ]);
+    world.get_answered(HTTP, 200, b"d8:intervali1800e5:peers0:e");
+    world.expect(&["0 finished"]);
+}
+
+#[test]
+fn a_good_bye_waits_only_a_moment_for_the_announce_before_it() {
+    // One that knows us is told anyway; one that may never have heard of us is not.
+    let mut world = World::new(&[&[HTTP], &["http://b.example/"]]);
+    world.get_answered(HTTP, 200, GOOD);
+    world.fact(&Fact::Completed(TOTALS));
+    let mut world = world.quiet();
+    world.fact(&Fact::Stopped(TOTALS));
+    world.pass(60);
+    world.expect(&["0.5 get http://t.example/announce stopped", "1.5 finished"]);
 }
 
 #[test]
