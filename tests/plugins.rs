@@ -183,7 +183,8 @@ fn the_tracker_guest_wishes_the_same_through_both_doors() {
             totals,
         };
         let mut wishes: Vec<Wish<'static>> = Vec::new();
-        for fact in [started, Fact::Progress(totals), Fact::Deadline, Fact::Stopped(totals)] {
+        let (progress, stopped) = (Fact::Progress(totals), Fact::Stopped(totals));
+        for fact in [started, progress, Fact::Deadline, stopped, Fact::Deadline] {
             let now_us = guest.deadline().unwrap_or(0);
             guest.handle(now_us, &fact, &mut wishes).expect("it does not break");
         }

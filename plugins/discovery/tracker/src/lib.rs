@@ -1,8 +1,8 @@
 //! The tracker guest: asks the torrent's UDP (BEP 15) and HTTP (BEP 3, 7, 23) trackers.
 //!
 //! A pure guest: facts in, wishes out; the host looks names up, fetches URLs and sends
-//! datagrams. Reading order: [`tiers`] decides whom to ask when, [`tracker`] is one tracker with
-//! the announce that is under way, [`udp`] and [`http`] are the two languages.
+//! datagrams. Reading order: `tiers` decides whom to ask when, `tracker` is one tracker with
+//! the announce that is under way, `udp` and `http` are the two languages.
 //!
 //! Not here yet: scrape (BEP 48), `retry in` (BEP 31), URL data over UDP (BEP 41), an announce
 //! by each address family (BEP 7).
