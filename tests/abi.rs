@@ -6,10 +6,6 @@
 //! installed. What a generator would give, that the two sides cannot drift apart, is what this
 //! test gives; it also catches a change on both sides at once, which breaks old plugins and
 //! which no generator notices.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test that writes a program, compiles it and runs it"
-)]
 
 use rtor_plugin::discovery::Table as DiscoveryTable;
 use rtor_plugin::discovery::{

@@ -1,9 +1,4 @@
 //! Plugins through both doors: linked in and loaded from a file, in Rust and in C, good and bad.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "a test that builds plugin files, loads them and hears what they log"
-)]
 
 use crate::abi::cc;
 use rtor::engine::Time;
