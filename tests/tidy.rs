@@ -207,8 +207,9 @@ fn words(source: &Source<'_>) -> Vec<String> {
             let before = looked_at[..at].chars().next_back();
             let after = looked_at[at + word.len()..].chars().next();
             // Inside a longer word it is that word.
-            !before.is_some_and(|letter| is_word(&letter))
-                && !(word.ends_with(char::is_alphabetic) && after.is_some_and(|c| is_word(&c)))
+            let begins = before.is_none_or(|letter| !is_word(&letter));
+            let open_ended = !word.ends_with(char::is_alphabetic);
+            begins && (open_ended || after.is_none_or(|letter| !is_word(&letter)))
         })
     });
     found.map(|word| format!("{}: has `{word}` in it", source.path)).collect()

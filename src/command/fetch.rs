@@ -38,7 +38,7 @@ pub(super) struct Download {
     #[command(flatten)]
     selection: Selection,
     /// Bytes that all block buffers together may have
-    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = quantity::size)]
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = quantity::memory)]
     max_memory: u64,
     /// Go on seeding when complete
     #[arg(long)]

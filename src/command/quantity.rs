@@ -12,6 +12,20 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .map_err(|_| format!("`{text}` is no size like `64KiB` or `10M`"))
 }
 
+/// Bytes that a budget of memory may be: below a few reads of a socket nothing would move.
+const MEMORY_MIN: u64 = 4 << 20;
+
+/// A budget of memory: a size of at least 4 MiB.
+///
+/// # Errors
+/// A sentence for clap.
+pub(super) fn memory(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes < MEMORY_MIN => Err(format!("`{text}` is too little: at least `4MiB`")),
+        bytes => Ok(bytes),
+    }
+}
+
 /// Time: `30s`, `5m`, `1h 30m`.
 ///
 /// # Errors
@@ -33,6 +47,12 @@ mod tests {
         for bad in ["", "x", "-1", "10 Q"] {
             assert!(size(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_budget_of_memory_has_a_least() {
+        assert_eq!(memory("4MiB"), Ok(4 << 20));
+        assert!(memory("4MB").is_err_and(|why| why.contains("`4MB` is too little")));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! a worker is done with them, and the buffers of blocks that are loaded. It counts what we asked
 //! to hold, not what the allocator rounds it to, nor the receive buffer that a small block may
 //! keep alive. Nothing blocks on it: over [`spill_above`](Memory::spill_above) unfinished pieces
-//! go to disk, and at the maximum the driver stops reading sockets.
+//! go to disk, and while there is no [`room`](Memory::room) the driver reads no sockets.
 
 use crate::torrent::BLOCK_LENGTH;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,13 +38,13 @@ impl Memory {
         debug_assert!(before >= bytes, "{bytes} bytes given back of {before}");
     }
 
-    /// Whether no more should be read from peers.
-    pub(super) fn is_full(&self) -> bool {
-        self.held.load(Ordering::Relaxed) >= self.max
+    /// Bytes that may still be taken.
+    pub(super) fn room(&self) -> u64 {
+        self.max.saturating_sub(self.held.load(Ordering::Relaxed))
     }
 
     /// Bytes of unfinished pieces above which the oldest goes to disk: three quarters, so that
-    /// whole pieces waiting for a worker have the rest, and it can't be full for ever.
+    /// whole pieces waiting for a worker have the rest, and there is room again in the end.
     pub(super) const fn spill_above(&self) -> u64 {
         self.max / 4 * 3
     }
@@ -68,20 +68,20 @@ mod tests {
     fn it_is_full_at_the_maximum_and_the_peak_stays() {
         let memory = Memory::new(1 << 20);
         memory.take((1 << 20) - 1);
-        assert!(!memory.is_full());
+        assert!(memory.room() > 0);
         memory.take(1);
-        assert!(memory.is_full());
+        assert_eq!(memory.room(), 0);
         memory.give(1);
-        assert!(!memory.is_full());
+        assert!(memory.room() > 0);
         assert_eq!((memory.held(), memory.peak()), ((1 << 20) - 1, 1 << 20));
     }
 
     #[test]
     fn no_budget_is_too_small_to_go_on() {
         let memory = Memory::new(0);
-        assert!(!memory.is_full());
+        assert!(memory.room() > 0);
         // What may stay in unfinished pieces leaves room for another block.
         memory.take(memory.spill_above());
-        assert!(!memory.is_full());
+        assert!(memory.room() > 0);
     }
 }

@@ -183,10 +183,11 @@ impl Disk {
         self.workers.give(Job::Park);
     }
 
-    /// Whether no more should be read from peers until something is done.
+    /// Bytes that block buffers may still take; while it is little, nothing should be read from
+    /// peers until something is done.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.workers.shared().memory.is_full()
+    pub fn memory_room(&self) -> u64 {
+        self.workers.shared().memory.room()
     }
 
     /// Bytes in block buffers now.

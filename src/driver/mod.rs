@@ -17,15 +17,17 @@ use crate::disk::{Disk, DiskError, Done};
 use crate::engine::{Config, Engine, Event, Input, Output, PeerId, Time};
 use crate::net::Outgoing;
 use crate::net::http::Http;
-use crate::net::{ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener};
+use crate::net::{
+    ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener, READ_BYTES_MAX,
+};
 use crate::wire::BlockSpec;
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Facts of sockets that are thought about before bytes leave again.
+/// Facts of sockets that are thought about before bytes leave again: fewer when the disk's memory
+/// is nearly full, since each may bring as much as one read.
 const BATCH_MAX: usize = 32;
 /// How long guests have for their good-byes (trackers: `stopped`).
 const FAREWELL_WAIT: Duration = Duration::from_millis(1500);
@@ -242,16 +244,14 @@ impl Driver {
             self.engine.deadline().map(|time| self.began + Duration::from_micros(time.0));
         let until = deadline.map_or(self.progress_due, |deadline| deadline.min(self.progress_due));
         let clock = tokio::time::sleep_until(until.into());
-        let full = self.disk.is_full();
+        let room = self.disk.memory_room() / READ_BYTES_MAX as u64;
+        let batch = BATCH_MAX.min(room as usize);
         tokio::select! {
             biased;
             Some(()) = stop.recv() => Woken::Stop,
             Some(done) = self.done.recv() => Woken::Done(done),
             Some(input) = self.answers.recv() => Woken::Answer(input),
-            count = self.facts.recv_many(&mut self.batch, BATCH_MAX), if !full => {
-                if count == 0 { pending::<()>().await; }
-                Woken::Facts
-            }
+            _ = self.facts.recv_many(&mut self.batch, batch), if batch > 0 => Woken::Facts,
             () = clock => Woken::Clock,
         }
     }

@@ -18,9 +18,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// What a read may bring: at first, and once reads fill the buffer again and again.
+/// Bytes that a read may bring at first.
 const READ_BYTES_FIRST: usize = 32 << 10;
-const READ_BYTES_MAX: usize = 256 << 10;
+/// Bytes that a read may bring once reads fill the buffer again and again.
+pub const READ_BYTES_MAX: usize = 256 << 10;
 /// Bytes that wait for a peer that does not read; beyond that the connection is closed.
 const UNSENT_BYTES_MAX: usize = 16 << 20;
 /// Slices in one vectored write.

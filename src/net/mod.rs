@@ -11,7 +11,7 @@ mod dial;
 pub mod http;
 mod listen;
 
-pub use connection::{Connection, Outgoing};
+pub use connection::{Connection, Outgoing, READ_BYTES_MAX};
 pub use datagram::Datagrams;
 pub use dial::dial;
 pub use listen::{ListenError, Listener, Newcomer};
@@ -27,7 +27,7 @@ pub struct ConnId(pub u32);
 
 /// Facts that wait for the driver: with messages of up to one read each, this bounds what is
 /// received and not yet thought about.
-pub const FACTS_WAITING_MAX: usize = 64;
+pub const FACTS_WAITING_MAX: usize = 32;
 
 /// What happened on a socket.
 #[derive(Debug)]
