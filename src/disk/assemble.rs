@@ -5,7 +5,7 @@
 //! its place only when it is whole, or when the user wants holes filled; what lies there already
 //! is replaced only by force, and adopted if it is the same.
 
-use super::file_store::distinct;
+use super::file_store::refuse_conflict;
 use super::folder::{Access, Folder};
 use super::handles::Handles;
 use super::positioned::{read_all_at, write_all_at};
@@ -58,7 +58,7 @@ impl Assembly<'_> {
         progress: &(dyn Fn(u64) + Sync),
         cancelled: &AtomicBool,
     ) -> Result<Vec<Assembled>, DiskError> {
-        distinct(self.info)?;
+        refuse_conflict(self.info)?;
         let site = Site { folder: Folder::make(output)?, handles: Handles::default(), job: self };
         site.refuse_early()?;
         let built = site.build(progress, cancelled);

@@ -210,8 +210,8 @@ enum Found {
 
 /// Judges files by their pieces, and by what `there` says of the file itself, if it has one.
 fn file_verdicts(info: &Info, pieces: &[PieceState], there: &[Option<Found>]) -> Vec<FileVerdict> {
-    let files = info.layout.files().iter().enumerate();
-    files.map(|(i, file)| file_verdict(info, pieces, i, there[i].filter(|_| !file.pad))).collect()
+    let files = 0..info.layout.files().len();
+    files.map(|i| file_verdict(info, pieces, i, there[i].filter(|_| info.is_written(i)))).collect()
 }
 
 fn file_verdict(

@@ -4,6 +4,7 @@
 //! have to be cut is the user's input, a full disk is the world's. What *to do* about a file that
 //! is missing, short or unreadable is not decided here: for `check` those are states.
 
+use crate::torrent::PathConflict;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -42,9 +43,9 @@ pub enum DiskError {
     /// A file that would have to be replaced.
     #[error("`{}` exists with other content", .0.display())]
     Different(PathBuf),
-    /// Two files of a torrent with one path.
-    #[error("the torrent has two files with the path `{0}`")]
-    Twice(String),
+    /// Two files of a torrent of which only one can be written.
+    #[error("{0}")]
+    Conflict(PathConflict),
     /// Another process writes here.
     #[error("`{}` is in use by another process", .0.display())]
     Busy(PathBuf),
@@ -75,7 +76,7 @@ impl DiskError {
             | Self::WrongType(_)
             | Self::Longer { .. }
             | Self::Different(_)
-            | Self::Twice(_)
+            | Self::Conflict(_)
             | Self::OneFile { .. }
             | Self::Pattern(_) => true,
         }

@@ -16,7 +16,6 @@ use super::place::Place;
 use super::positioned::{cut, write_all_at};
 use super::{DiskError, PieceSource, Presence};
 use crate::torrent::{Info, PieceIndex};
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::path::Path;
@@ -40,9 +39,10 @@ impl FileStore {
     /// without `force`.
     pub fn make(output: &Path, info: Arc<Info>, force: bool) -> Result<Self, DiskError> {
         let folder = Arc::new(Folder::make(output)?);
-        distinct(&info)?;
+        refuse_conflict(&info)?;
         let store = Self::of(Place::below(folder, info), force);
-        for (i, file) in store.info().layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
+        let files = store.info().layout.files().iter().enumerate();
+        for (i, file) in files.filter(|(i, _)| store.info().is_written(*i)) {
             let length = store.place.folder().length(store.place.path(i))?;
             if length.is_some_and(|length| length > file.length) && !force {
                 return Err(store.longer(i, length.unwrap_or_default()));
@@ -92,7 +92,7 @@ impl FileStore {
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
         let layout = &self.info().layout;
         for span in layout.spans_within(piece, offset..offset + length as u32) {
-            if layout.files()[span.file].pad {
+            if !self.info().is_written(span.file) {
                 continue;
             }
             let file = self.to_write(span.file)?;
@@ -162,14 +162,10 @@ impl PieceSource for FileStore {
     }
 }
 
-/// Refuses a torrent that would write two files to one path.
+/// Refuses a torrent two of whose files can't both be written.
 ///
 /// # Errors
-/// [`DiskError::Twice`] with the path.
-pub(super) fn distinct(info: &Info) -> Result<(), DiskError> {
-    let mut seen = BTreeSet::new();
-    match info.layout.files().iter().find(|file| !file.pad && !seen.insert(&file.path)) {
-        Some(file) => Err(DiskError::Twice(file.path.as_str().to_owned())),
-        None => Ok(()),
-    }
+/// [`DiskError::Conflict`] with the path.
+pub(super) fn refuse_conflict(info: &Info) -> Result<(), DiskError> {
+    info.conflict.clone().map_or(Ok(()), |conflict| Err(DiskError::Conflict(conflict)))
 }

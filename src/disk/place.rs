@@ -73,7 +73,7 @@ impl Place {
 
     fn of_one_file(data: &Path, info: Arc<Info>) -> Result<Self, DiskError> {
         let files = info.layout.files();
-        let real = files.iter().filter(|f| !f.pad).count();
+        let real = (0..files.len()).filter(|file| info.is_written(*file)).count();
         let (Some(parent), Some(name)) = (data.parent(), data.file_name().and_then(|n| n.to_str()))
         else {
             return Err(DiskError::WrongType(data.to_owned()));
@@ -110,7 +110,8 @@ impl Place {
 
     /// How well the place fits: files that are there count, twice with the right length.
     fn likeness(&self) -> u64 {
-        let files = self.info.layout.files().iter().enumerate().filter(|(_, f)| !f.pad);
+        let files = self.info.layout.files().iter().enumerate();
+        let files = files.filter(|(i, _)| self.info.is_written(*i));
         files
             .map(|(i, file)| match self.length(i) {
                 Some(length) if length == file.length => 2,
@@ -140,7 +141,7 @@ impl Place {
 impl PieceSource for Place {
     fn presence(&self, piece: PieceIndex) -> Presence {
         let layout = &self.info.layout;
-        let real = layout.spans(piece).filter(|span| !layout.files()[span.file].pad);
+        let real = layout.spans(piece).filter(|span| self.info.is_written(span.file));
         let mut holes = true;
         for span in real {
             match self.presence_of(&span) {
@@ -159,7 +160,7 @@ impl PieceSource for Place {
         for span in layout.spans_within(piece, offset..end) {
             let (now, later) = rest.split_at_mut(span.length() as usize);
             rest = later;
-            if layout.files()[span.file].pad {
+            if !self.info.is_written(span.file) {
                 now.fill(0);
                 continue;
             }
