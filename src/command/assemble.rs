@@ -72,6 +72,7 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
         force: args.force,
     };
     let files = assembly.run(&env.path(&args.output), &|_| {}, &AtomicBool::new(false))?;
+    let files = files.expect("nobody cancels it");
     let assembled = written(&info, &args.output, &files);
     manifest.set("assemble", &assembled);
     super::print(env, globals.form(env), &manifest, |width| show(width, &assembled))?;
