@@ -11,9 +11,12 @@
 mod harness;
 
 mod abi;
+mod assemble;
+mod by_hand;
 mod clients;
 mod engine;
 mod interop;
 mod plugins;
 mod sim;
 mod tidy;
+mod verify;
