@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// Addresses kept; what comes beyond that is dropped.
-pub const KNOWN_MAX: usize = 3000;
+pub(super) const KNOWN_MAX: usize = 3000;
 /// Dials under way at once.
 const DIALLING_MAX: usize = 32;
 /// Wait after the first failure; doubled by each further one.

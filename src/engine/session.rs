@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 /// Requests of a peer that we queue; announced as `reqq` (BEP 10).
-pub const REQUESTS_QUEUED_MAX: usize = 1000;
+pub(super) const REQUESTS_QUEUED_MAX: usize = 1000;
 /// Requests kept beyond that: a peer may have sent them before it heard our limit.
 const REQUESTS_QUEUED_SLACK: usize = 1000;
 /// Bytes that a peer may ask for at once (BEP 3: clients hang up above 16 KiB; some ask 32).

@@ -1,6 +1,6 @@
 //! Rarest first: the piece that the fewest peers have comes next, ties broken by chance.
 //!
-//! The first [`RANDOM_FIRST`] pieces are random: a newcomer that starts with the rarest piece
+//! The first `RANDOM_FIRST` pieces are random: a newcomer that starts with the rarest piece
 //! waits for the few peers that have it and has nothing to give meanwhile.
 
 use rtor_plugin::strategy::{Strategy, Swarm};
