@@ -81,6 +81,8 @@ impl Globals {
 pub enum Verb {
     /// Show what a torrent, magnet or info hash says, as a manifest
     Decode(command::decode::Args),
+    /// Say which files matter, how files and pieces lie to each other, and what is odd
+    Analyze(command::analyze::Args),
     /// Download pieces into a store that verify and assemble work on
     Fetch(command::fetch::Args),
     /// Hash a piece store or finished data, and say what is damaged or missing
@@ -91,6 +93,8 @@ pub enum Verb {
     Get(command::get::Args),
     /// Show the plugins that can be used, and where they come from
     Plugins(command::plugins::Args),
+    /// Print the magnet URI of a torrent
+    Magnet(command::magnet::Args),
 }
 
 impl Verb {
@@ -101,11 +105,13 @@ impl Verb {
     pub fn run(self, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
         match self {
             Self::Decode(args) => command::decode::run(&args, globals, env),
+            Self::Analyze(args) => command::analyze::run(&args, globals, env),
             Self::Fetch(args) => command::fetch::run(&args, globals, env),
             Self::Verify(args) => command::verify::run(&args, globals, env),
             Self::Assemble(args) => command::assemble::run(&args, globals, env),
             Self::Get(args) => command::get::run(&args, globals, env),
             Self::Plugins(args) => command::plugins::run(&args, globals, env),
+            Self::Magnet(args) => command::magnet::run(&args, globals, env),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The verbs: one file each, its arguments and its run.
 
+pub mod analyze;
 pub mod assemble;
 pub mod decode;
 mod download;
 pub mod fetch;
 pub mod get;
+pub mod magnet;
 mod network;
 pub mod plugins;
 mod progress;

@@ -22,6 +22,10 @@ pub struct Analysis {
     pub piece_length: u32,
     /// Bytes of the last piece.
     pub last_piece_length: u32,
+    /// Files with the same bytes, by their place in `torrent.files`; only v2 torrents tell.
+    pub duplicate_files: Vec<Vec<usize>>,
+    /// Pieces with the same hash as one before.
+    pub repeated_pieces: usize,
     /// What is odd.
     pub findings: Vec<Finding>,
 }

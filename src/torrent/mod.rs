@@ -11,11 +11,14 @@ pub mod finding;
 pub mod info;
 pub mod info_hash;
 pub mod layout;
+pub mod lint;
 pub mod magnet;
+pub mod media;
 pub mod metainfo;
 pub mod metainfo_error;
 pub mod path_conflict;
 pub mod piece_hash;
+pub mod piece_length;
 pub mod piece_list;
 pub mod safe_path;
 #[expect(clippy::module_inception, reason = "the room is named after what it is about")]
