@@ -93,6 +93,8 @@ pub enum Verb {
     Get(command::get::Args),
     /// Show the plugins that can be used, and where they come from
     Plugins(command::plugins::Args),
+    /// Make a torrent of a file or a folder
+    Create(command::create::Args),
     /// Print the magnet URI of a torrent
     Magnet(command::magnet::Args),
 }
@@ -111,6 +113,7 @@ impl Verb {
             Self::Assemble(args) => command::assemble::run(&args, globals, env),
             Self::Get(args) => command::get::run(&args, globals, env),
             Self::Plugins(args) => command::plugins::run(&args, globals, env),
+            Self::Create(args) => command::create::run(&args, globals, env),
             Self::Magnet(args) => command::magnet::run(&args, globals, env),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub mod assemble;
+pub mod create;
 pub mod decode;
 mod download;
 pub mod fetch;

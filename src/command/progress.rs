@@ -27,6 +27,16 @@ pub(super) fn checking(to_terminal: bool, total_bytes: u64) -> ProgressBar {
     bar
 }
 
+/// A bar for the hashing of what a torrent is made of.
+#[must_use]
+pub(super) fn hashing(to_terminal: bool, total_bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total_bytes);
+    bar.set_draw_target(target(to_terminal));
+    let style = ProgressStyle::with_template("{bar:30} {percent:>3} % {binary_bytes_per_sec}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
 fn target(to_terminal: bool) -> ProgressDrawTarget {
     if to_terminal {
         ProgressDrawTarget::stderr_with_hz(REDRAWS_A_SECOND)

@@ -19,6 +19,7 @@ mod error;
 mod file_store;
 mod folder;
 mod handles;
+pub mod hash_tree;
 mod memory;
 pub mod named_file;
 mod partial;

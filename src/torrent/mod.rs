@@ -20,6 +20,7 @@ pub mod path_conflict;
 pub mod piece_hash;
 pub mod piece_length;
 pub mod piece_list;
+pub mod recipe;
 pub mod safe_path;
 #[expect(clippy::module_inception, reason = "the room is named after what it is about")]
 pub mod torrent;
