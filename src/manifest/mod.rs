@@ -161,14 +161,38 @@ impl Manifest {
         })
     }
 
-    /// As one line of JSON.
+    /// As one line of JSON. It may reach a terminal, so whatever could steer one, or turn text
+    /// around, is an escape.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         // A map of values always has a JSON form.
-        let mut bytes = serde_json::to_vec(&self.document).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        let mut text = serde_json::to_string(&self.document).unwrap_or_default();
+        if text.contains(steers_a_terminal) {
+            text = escaped(&text);
+        }
+        text.push('\n');
+        text.into_bytes()
     }
+}
+
+/// Controls that JSON allows in strings, and those of bidirectional text. JSON itself needs none
+/// of them, so in a document they stand in strings only, and all have four hexadecimal digits.
+const fn steers_a_terminal(c: char) -> bool {
+    matches!(c,
+        '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if steers_a_terminal(c) {
+            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
 }
 
 #[cfg(test)]

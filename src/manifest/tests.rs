@@ -35,6 +35,35 @@ fn unknown_keys_travel_on_everywhere() {
 }
 
 #[test]
+fn what_stands_beside_a_file_stays_with_its_path() {
+    let mut value = json();
+    value["torrent"]["files"][0]["wanted"] = true.into();
+    value["torrent"]["files"][0]["length"] = 99.into();
+    let back: Value =
+        serde_json::from_slice(&parse(&value).expect("a manifest").to_bytes()).expect("JSON");
+    let mut due = json()["torrent"]["files"][0].clone();
+    due["wanted"] = true.into();
+    assert_eq!(back["torrent"]["files"][0], due);
+    value["torrent"]["files"][0]["path"] = "other".into();
+    let back = parse(&value).expect("a manifest").to_bytes();
+    assert_eq!(serde_json::from_slice::<Value>(&back).expect("JSON"), json());
+}
+
+#[test]
+fn json_can_not_steer_a_terminal_and_says_the_same() {
+    let mut value = json();
+    let hostile = "a\u{9b}31m\u{7f}\u{202e}b\u{1b}[2J";
+    value["torrent"]["comment"] = hostile.into();
+    let bytes = parse(&value).expect("a manifest").to_bytes();
+    let text = std::str::from_utf8(&bytes).expect("UTF-8");
+    let (line, rest) = text.split_at(text.len() - 1);
+    assert_eq!(rest, "\n");
+    assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line}");
+    let back: Value = serde_json::from_slice(&bytes).expect("JSON");
+    assert_eq!(back["torrent"]["comment"], hostile);
+}
+
+#[test]
 fn readable_fields_that_lie_are_written_anew() {
     let mut value = json();
     value["torrent"]["name"] = "../../etc".into();

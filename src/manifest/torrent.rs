@@ -20,7 +20,7 @@ pub(super) fn write(torrent: &Torrent, mut old: Section) -> Section {
         ("piece_count", json!(layout.map(|layout| layout.piece_count()))),
         ("total_length", json!(layout.map(|layout| layout.total_length()))),
         ("private", json!(info.is_some_and(|info| info.private))),
-        ("files", info.map_or_else(|| json!([]), files)),
+        ("files", info.map_or_else(|| json!([]), |info| files(info, old.remove("files")))),
         ("trackers", json!(torrent.trackers)),
         ("web_seeds", json!(torrent.web_seeds)),
         ("nodes", json!(torrent.nodes)),
@@ -45,7 +45,16 @@ pub(super) fn write(torrent: &Torrent, mut old: Section) -> Section {
     section
 }
 
-fn files(info: &Info) -> Value {
+/// The keys of a file that are written anew, whatever stood there.
+const FILE_KEYS: [&str; 8] =
+    ["path", "length", "offset", "pad", "path_bytes", "executable", "hidden", "symlink"];
+
+/// The files; what else stood beside the same path in `old` stays with it.
+fn files(info: &Info, old: Option<Value>) -> Value {
+    let mut old = match old {
+        Some(Value::Array(files)) => files,
+        _ => Vec::new(),
+    };
     let file = |(index, file): (usize, &crate::torrent::FileEntry)| {
         let mut entry = json!({
             "path": file.path.as_str(),
@@ -66,6 +75,12 @@ fn files(info: &Info) -> Value {
             if let Some(target) = &extra.symlink {
                 entry["symlink"] = json!(target);
             }
+        }
+        if let Some(Value::Object(old)) = old.get_mut(index).map(Value::take)
+            && old.get("path") == entry.get("path")
+            && let Value::Object(entry) = &mut entry
+        {
+            entry.extend(old.into_iter().filter(|(key, _)| !FILE_KEYS.contains(&&**key)));
         }
         entry
     };
