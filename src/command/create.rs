@@ -119,9 +119,9 @@ impl Args {
         let output = output.and_then(|path| path.canonicalize().ok());
         let wanted = |found: &Found| {
             let own = output.is_some() && found.path.canonicalize().ok() == output;
-            (include.is_empty() || matches(&include, found))
-                && !matches(&exclude, found)
-                && !(own && !found.components.is_empty())
+            let meant = include.is_empty() || matches(&include, found);
+            let is_root = found.components.is_empty();
+            meant && !matches(&exclude, found) && (is_root || !own)
         };
         let files = hash_tree::list(root, &wanted)?;
         if files.iter().all(|file| file.length == 0) {
