@@ -200,7 +200,7 @@ fn a_source_is_told_by_its_content_wherever_it_comes_from() {
     same(Rtor::new(path, ["decode", "a.txt"]));
     same(Rtor::new(path, ["decode", "b.torrent"]));
     same(Rtor::new(path, ["decode", "-"]).stdin(bytes.clone()));
-    same(Rtor::new(path, ["decode"]).stdin(bytes.clone()));
+    same(Rtor::new(path, ["decode"]).stdin(bytes));
     same(Rtor::new(path, ["decode"]).stdin(whole.clone()));
     same(Rtor::new(path, ["decode"]).stdin([b"\xef\xbb\xbf \n".to_vec(), whole.clone()].concat()));
     // Without a pipe it is the store's manifest.

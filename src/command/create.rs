@@ -118,10 +118,10 @@ impl Args {
         // A torrent that an earlier run wrote into the folder is not a part of the content.
         let output = output.and_then(|path| path.canonicalize().ok());
         let wanted = |found: &Found| {
-            let own = output.is_some() && found.path.canonicalize().ok() == output;
-            let meant = include.is_empty() || matches(&include, found);
-            let is_root = found.components.is_empty();
-            meant && !matches(&exclude, found) && (is_root || !own)
+            let is_below = !found.components.is_empty();
+            let is_own = is_below && output.is_some() && found.path.canonicalize().ok() == output;
+            let is_meant = include.is_empty() || matches(&include, found);
+            is_meant && !matches(&exclude, found) && !is_own
         };
         let files = hash_tree::list(root, &wanted)?;
         if files.iter().all(|file| file.length == 0) {

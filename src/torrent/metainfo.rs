@@ -207,3 +207,61 @@ impl<'a> Fields<'a, '_> {
             .push(Finding::new("field-malformed", Severity::Warning, message).at(value.offset()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torrent::{InfoHashV1, InfoHashV2, magnet};
+    use proptest::prelude::*;
+
+    const MADE: [&[u8]; 4] = [
+        include_bytes!("../../tests/fixtures/metainfo/tree-v1.torrent"),
+        include_bytes!("../../tests/fixtures/metainfo/tree-v2.torrent"),
+        include_bytes!("../../tests/fixtures/metainfo/tree-hybrid.torrent"),
+        include_bytes!("../../tests/fixtures/metainfo/one-hybrid.torrent"),
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Whatever bytes are bent, it is refused with a place inside the file, or it is a torrent
+        /// whose hashes are those of its raw info dictionary and whose pieces all have a hash.
+        #[test]
+        fn a_bent_torrent_is_refused_or_whole(
+            which in 0..MADE.len(),
+            bends in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), prop::sample::select(b"idle0123456789:-".to_vec())]), 0..4),
+            cut in prop::option::weighted(0.1, any::<prop::sample::Index>()),
+        ) {
+            let mut file = MADE[which].to_vec();
+            for (at, byte) in bends {
+                let at = at.index(file.len());
+                file[at] = byte;
+            }
+            if let Some(cut) = cut {
+                file.truncate(cut.index(file.len()));
+            }
+            match Metainfo::parse(file.clone().into()) {
+                Err(why) => prop_assert!(why.offset <= file.len() && why.place == Place::File, "{why}"),
+                Ok(Metainfo { torrent, findings }) => {
+                    let info = torrent.info.as_ref().expect("a file has one");
+                    prop_assert!(file.windows(info.raw.len()).any(|part| part == &info.raw[..]));
+                    prop_assert!(info.hashes.v1.is_none_or(|hash| hash == InfoHashV1::of(&info.raw)));
+                    prop_assert!(info.hashes.v2.is_none_or(|hash| hash == InfoHashV2::of(&info.raw)));
+                    prop_assert_eq!(info.pieces.piece_count(), info.layout.piece_count());
+                    prop_assert!(info.roots.is_empty() || info.roots.len() == info.layout.files().len());
+                    prop_assert!(findings.iter().all(|f| f.offset.is_none_or(|o| o <= file.len() as u64)));
+                    let _ = (crate::torrent::lint::findings(&torrent), magnet::format(&torrent));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_roots_of_a_hybrid_stand_beside_its_files_and_not_beside_padding() {
+        let torrent = Metainfo::parse(MADE[2].into()).expect("libtorrent made it").torrent;
+        let info = torrent.info.expect("a file has one");
+        for (file, root) in info.layout.files().iter().zip(&info.roots) {
+            assert_eq!(root.is_some(), !file.pad && file.length > 0, "{}", file.path);
+        }
+    }
+}
