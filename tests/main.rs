@@ -11,17 +11,17 @@
 mod harness;
 
 mod abi;
-mod assemble;
-mod by_hand;
 mod analyze;
+mod assemble;
 mod bad_input;
+mod by_hand;
 mod clients;
 mod create;
 mod decode;
 mod engine;
 mod interop;
-mod plugins;
 mod manifest;
+mod plugins;
 mod sim;
 mod tidy;
 mod verify;
