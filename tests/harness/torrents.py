@@ -41,11 +41,11 @@ else:
 outer = lt.bdecode(before)
 outer.pop(b"announce", None), outer.pop(b"announce-list", None), outer.pop(b"url-list", None)
 if job["trackers"]:
-    outer[b"announce"] = job["trackers"][0][0]
+    outer[b"announce"] = job["trackers"][0][0].encode()
 if sum(map(len, job["trackers"])) > 1:
-    outer[b"announce-list"] = job["trackers"]
+    outer[b"announce-list"] = [[url.encode() for url in tier] for tier in job["trackers"]]
 if job["web_seeds"]:
-    outer[b"url-list"] = job["web_seeds"]
+    outer[b"url-list"] = [url.encode() for url in job["web_seeds"]]
 data = lt.bencode(outer)
 assert hashes(data) == hashes(before), "the info dictionary has changed"
 with open(job["out"], "wb") as out:

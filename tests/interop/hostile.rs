@@ -9,6 +9,10 @@ use std::time::Duration;
 const AT_ONCE_S: f64 = 5.0;
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// 61 pieces: a number that leaves bits to spare in a bitfield.
+const LENGTH: u64 = 61 * PIECE_LENGTH;
+const PIECE_LENGTH: u64 = 64 * KIB;
+
 /// Where evil is.
 const EVIL: &str = "10.77.0.20";
 
@@ -16,7 +20,7 @@ const EVIL: &str = "10.77.0.20";
 #[track_caller]
 fn beside(trick: Trick) -> (EvilPeer, Value, Swarm) {
     // Slow enough for the evil peer to have its turn.
-    let swarm = Swarm::limited(&[(Client::Libtorrent, MIB)], one_file(4 * MIB, 64 * KIB));
+    let swarm = Swarm::limited(&[(Client::Libtorrent, MIB)], one_file(LENGTH, PIECE_LENGTH));
     let evil = EvilPeer::start(&swarm.net, EVIL, trick, &swarm.torrent, None);
     let fetch = swarm.gets(&["--peer", &evil.addr().to_string()]);
     assert!(evil.count("connected") >= 1, "{trick:?} had no turn: {fetch}");
@@ -36,7 +40,8 @@ fn hung_up(trick: Trick) {
     let peers = fetch["peers"].as_array().expect("an array");
     let at = |addr: String| peers.iter().find(move |peer| peer["addr"] == addr.as_str());
     let honest = at(swarm.seeders[0].addr().to_string()).expect("the seeder is among the peers");
-    assert_eq!(honest["downloaded_bytes"], 4 * MIB, "the honest peer gave all: {fetch}");
+    let given = honest["downloaded_bytes"].as_u64();
+    assert!(given >= Some(LENGTH), "the honest peer gave all: {fetch}");
     // Who never finished a handshake is no peer, and is not in the list.
     if !matches!(trick, Trick::GarbageHandshake | Trick::OtherTorrent) {
         let left = at(evil.addr().to_string()).map(|peer| &peer["left"]);
@@ -89,7 +94,7 @@ fn random_data_for_every_block_is_found_out() {
     let (evil, fetch, _swarm) = beside(Trick::BadData);
     evil.hung_up_on(PATIENCE);
     assert!(fetch["hash_failures"].as_u64() >= Some(1), "{fetch}");
-    assert!(fetch["wasted_bytes"].as_u64() >= Some(64 * KIB), "{fetch}");
+    assert!(fetch["wasted_bytes"].as_u64() >= Some(PIECE_LENGTH), "{fetch}");
     // The liar is found before it spoils much: the download is not slower than its honest seeder
     // by more than a few pieces.
     assert!(fetch["wasted_bytes"].as_u64() <= Some(2 * MIB), "{fetch}");

@@ -52,6 +52,30 @@ fn get_from_libtorrent() {
     get_from(Client::Libtorrent);
 }
 
+/// A seeder with a limit sends in bursts; its pauses are no reason to ask it for the same again.
+#[track_caller]
+fn nothing_twice_from_a_slow(client: Client) {
+    let swarm = Swarm::limited(&[(client, MIB)], one_file(4 * MIB, 64 * KIB));
+    let fetch = swarm.fetches(&[]);
+    let duplicate = fetch["duplicate_bytes"].as_u64().expect("a number");
+    assert!(duplicate <= 4 * MIB / 100, "{duplicate} bytes came twice: {fetch}");
+}
+
+#[test]
+fn nothing_comes_twice_from_a_slow_libtorrent() {
+    nothing_twice_from_a_slow(Client::Libtorrent);
+}
+
+#[test]
+fn nothing_comes_twice_from_a_slow_aria2() {
+    nothing_twice_from_a_slow(Client::Aria2);
+}
+
+#[test]
+fn nothing_comes_twice_from_a_slow_transmission() {
+    nothing_twice_from_a_slow(Client::Transmission);
+}
+
 /// All three seed, each so slowly that one of them alone would take three times as long; all of
 /// them must have given something. Slow enough, too, for Transmission, which lets nobody in for
 /// its first 10 seconds.
