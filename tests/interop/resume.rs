@@ -137,6 +137,7 @@ fn kill_9_loses_at_most_the_unfinished_pieces_of_a_get() {
 fn a_complete_download_asks_nobody_again() {
     let swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB, 64 * KIB));
     swarm.fetches(&[]);
+    swarm.sent(MIB);
     let before = settled_upload(&swarm);
     let again = swarm.rtor(["fetch", swarm.torrent.arg()]).run().exited(0).json();
     assert_eq!(again["fetch"]["downloaded_bytes"], 0);
