@@ -182,6 +182,22 @@ fn a_staller_holds_nothing_up() {
 }
 
 #[test]
+fn few_blocks_come_twice_however_uneven_the_peers() {
+    under_seeds(|seed| {
+        let mut play = Play::new(PIECES, seed);
+        let leech = play.leech(LINK, Order::Rarest);
+        for up in [2_000_000, 300_000, 100_000, 30_000] {
+            let peer = play.seed(Link { up, ..LINK }, Manner::Honest);
+            play.world.introduce(leech, peer);
+        }
+        assert!(play.completes(leech, 5 * MINUTE), "{} pieces", play.world.have(leech).count());
+        let report = play.world.report(leech);
+        let wanted = u64::from(PIECES) * u64::from(PIECE_LENGTH);
+        assert!(report.duplicate_bytes * 100 <= wanted * 2, "{}", report.duplicate_bytes);
+    });
+}
+
+#[test]
 fn leeches_feed_each_other() {
     under_seeds(|seed| {
         let mut play = Play::new(PIECES, seed);

@@ -103,6 +103,10 @@ pub struct Engine {
     chance: Chance,
     tally: Tally,
     wanted_at_start: usize,
+    /// Bytes of wanted pieces that were to come at the start.
+    wanted_bytes: u64,
+    /// Blocks that were asked of a second peer while the first owed them.
+    asked_twice: u64,
     complete_at_start: bool,
     pending: BTreeMap<PeerId, Pending>,
     sessions: BTreeMap<PeerId, Session>,
@@ -134,6 +138,8 @@ impl Engine {
             seed,
             rank: config.rank,
             wanted_at_start: picker.wanted_left(),
+            wanted_bytes: picker.left_bytes(),
+            asked_twice: 0,
             complete_at_start,
             picker,
             pool: Pool::default(),
@@ -391,7 +397,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         match session.hear(now, message, &self.info.layout) {
             Err(fault) => {
-                self.pool.lost(now, self.sessions[&peer].addr);
+                self.pool.offended(self.sessions[&peer].addr);
                 self.hang_up(now, peer, Why::Fault(fault), out);
             }
             Ok(said) => self.heard(now, peer, said, out),

@@ -14,6 +14,8 @@ const DIALLING_MAX: usize = 32;
 /// Wait after the first failure; doubled by each further one.
 const RETRY_US_FIRST: u64 = 2 * SECOND_US;
 const RETRY_US_MAX: u64 = 5 * 60 * SECOND_US;
+/// As how many failures a broken protocol counts.
+const OFFENCE_COUNTS: u32 = 4;
 /// Failures in a row after which an address is forgotten, unless the user named it.
 const FAILURES_MAX: u32 = 8;
 
@@ -112,6 +114,13 @@ impl Pool {
         self.queue.insert((due, known.failures, addr));
     }
 
+    /// It broke the protocol: when it is [`lost`](Self::lost), it is left alone for longer.
+    pub(super) fn offended(&mut self, addr: SocketAddr) {
+        if let Some(known) = self.known.get_mut(&addr) {
+            known.failures += OFFENCE_COUNTS;
+        }
+    }
+
     /// Never dial it again.
     pub(super) fn ban(&mut self, addr: SocketAddr) {
         self.leave_state(addr);
@@ -181,6 +190,17 @@ mod tests {
             }
             assert_eq!(pool.next(now).is_some(), retried);
         }
+    }
+
+    #[test]
+    fn who_broke_the_protocol_is_left_alone_for_longer() {
+        let mut pool = Pool::default();
+        pool.found(Time(0), addr(1), "test", true);
+        assert_eq!(pool.next(Time(0)), Some(addr(1)));
+        pool.connected(addr(1));
+        pool.offended(addr(1));
+        pool.lost(Time(0), addr(1));
+        assert_eq!(pool.deadline(), Some(Time(32 * SECOND_US)));
     }
 
     #[test]

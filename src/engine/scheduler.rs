@@ -16,6 +16,11 @@ use std::collections::BTreeMap;
 
 /// A block is asked twice only if the second peer should have it sooner by this much and by half.
 const SOONER_US: u64 = SECOND_US / 4;
+/// Blocks that may be asked twice in a whole download: so many, and one of so many that are
+/// wanted. A cancel often comes too late, since peers fill their sockets early, so each may come
+/// twice, and no more than one of a hundred shall.
+const DUPLICATES_MIN: u64 = 2;
+const DUPLICATES_ONE_OF: u64 = 128;
 
 impl Engine {
     pub(super) fn all_hungry(&mut self) {
@@ -62,6 +67,10 @@ impl Engine {
 
     /// Asks `peer` for blocks that others owe and will deliver clearly later.
     fn ask_again(&mut self, now: Time, peer: PeerId, room: usize, out: &mut Vec<Output>) {
+        let room = room.min(self.duplicates_left());
+        if room == 0 {
+            return;
+        }
         let mut late = self.owed_by_others(now, peer);
         late.sort_unstable_by_key(|(expected_us, block)| (u64::MAX - expected_us, *block));
         for (theirs_us, block) in late.into_iter().take(room) {
@@ -71,10 +80,18 @@ impl Engine {
             if theirs_us < ours_us + ours_us / 2 + SOONER_US {
                 return;
             }
+            self.asked_twice += 1;
             self.picker.asked_too(peer, block);
             session.ask(now, block);
             out.push(Output::Send(peer, Message::Request(spec_of(block))));
         }
+    }
+
+    /// How many blocks may still be asked twice.
+    fn duplicates_left(&self) -> usize {
+        let blocks = self.wanted_bytes / u64::from(BLOCK_LENGTH);
+        let most = DUPLICATES_MIN + blocks / DUPLICATES_ONE_OF;
+        most.saturating_sub(self.asked_twice) as usize
     }
 
     /// Blocks that others alone owe and `peer` could send, with how long they will take.

@@ -51,6 +51,9 @@ impl Http {
             .user_agent(concat!("rtor/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_WAIT)
             .timeout(REQUEST_WAIT)
+            // Trackers are asked every half hour and close what is idle; a request on a connection
+            // that is being closed fails, and it might be the good-bye.
+            .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
             .build()
             .map(Self)
