@@ -57,7 +57,7 @@ fn own(name: &str) -> (TempDir, PathBuf) {
 }
 
 /// The file of the strategy in `fixtures/external_strategy`, built once.
-fn external() -> (TempDir, PathBuf) {
+pub fn external() -> (TempDir, PathBuf) {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("external_strategy");
         let done = Command::new(env!("CARGO"))
@@ -81,7 +81,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// A plugin made from a source in C.
-fn compiled(source: &str, flags: &[&str]) -> (TempDir, PathBuf) {
+pub fn compiled(source: &str, flags: &[&str]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join(format!("lib{}.so", source.trim_end_matches(".c")));
     let flags: Vec<&str> = ["-shared", "-fPIC"].iter().chain(flags).copied().collect();

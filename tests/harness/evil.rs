@@ -37,6 +37,8 @@ pub enum Trick {
     BadData,
     /// Has everything, unchokes, and never answers a request.
     Silent,
+    /// The same, and says which piece each request is for.
+    Records,
 }
 
 impl Trick {
@@ -64,6 +66,7 @@ impl Trick {
             Self::ShortBlock => "short-block",
             Self::BadData => "bad-data",
             Self::Silent => "silent",
+            Self::Records => "records",
         }
     }
 }
@@ -119,6 +122,12 @@ impl EvilPeer {
     /// How often something of that name happened.
     pub fn count(&self, event: &str) -> usize {
         self.events().iter().filter(|seen| seen["event"] == event).count()
+    }
+
+    /// The pieces that it was asked for, in order, if it records them.
+    pub fn requested(&self) -> Vec<u64> {
+        let requests = self.events().into_iter().filter(|seen| seen["event"] == "requested");
+        requests.filter_map(|seen| seen["piece"].as_u64()).collect()
     }
 
     /// Waits until somebody was taken in by it and has hung up.

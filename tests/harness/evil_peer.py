@@ -3,7 +3,7 @@
     evil_peer.py '{"listen": ["10.77.0.9", 51413], "trick": "bad-data", "info_hash": "..", ...}'
 
 Listens, takes what connects, plays its trick. Prints one JSON object a line: `listening`,
-`connected`, `requested` (once a connection), `closed` with the seconds that it took the other side
+`connected`, `requested` (once a connection; every one if it `records`), `closed` with the seconds that it took the other side
 to hang up and whether it did, `announced`.
 """
 
@@ -85,6 +85,7 @@ TRICKS = {
     "short-block": (whole + message(UNCHOKE), short_block),
     "bad-data": (whole + message(UNCHOKE), wrong_data),
     "silent": (whole + message(UNCHOKE), nothing),
+    "records": (whole + message(UNCHOKE), nothing),
 }
 
 
@@ -116,8 +117,8 @@ def play(peer):
             body = receive(peer, length)
             if body[:1] == bytes([REQUEST]):
                 requested += 1
-                if requested == 1:
-                    say("requested")
+                if requested == 1 or job["trick"] == "records":
+                    say("requested", piece=block_of(body[1:])[0])
                 peer.sendall(answer(body[1:]))
     except TimeoutError:
         hung_up = False

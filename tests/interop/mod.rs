@@ -8,6 +8,7 @@ mod pipeline;
 mod resume;
 mod seeders;
 mod shapes;
+mod strategies;
 mod trackers;
 
 use crate::harness::torrents::Recipe;
