@@ -33,7 +33,7 @@ const DOORS: [(&str, &[&str]); 17] = [
         "command",
         &[
             "torrent", "wire", "engine", "sim", "manifest", "disk", "net", "host", "driver",
-            "sanitize", "error", "env", "table", "cli",
+            "sanitize", "error", "env", "table",
         ],
     ),
     ("cli", &["command", "env", "error"]),

@@ -4,8 +4,8 @@
 //! unsorted keys around the info dictionary) is known when SOURCE is the file, and not when it is
 //! a manifest.
 
+use super::globals::Globals;
 use super::source::{self, STORE_DEFAULT};
-use crate::cli::Globals;
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::analysis::{Analysis, File, Finding, Shared};

@@ -1,8 +1,8 @@
 //! `rtor assemble [SOURCE]`: piece store to files.
 
+use super::globals::Globals;
 use super::selection::Selection;
 use super::source::{self, STORE_DEFAULT};
-use crate::cli::Globals;
 use crate::disk::PieceStore;
 use crate::disk::assemble::{Assembled, Assembly};
 use crate::env::Env;

@@ -6,8 +6,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "an I/O room: `--date now` asks the clock")]
 
+use super::globals::{Form, Globals};
 use super::{progress, quantity};
-use crate::cli::{Form, Globals};
 use crate::disk::{hash_tree, named_file};
 use crate::env::Env;
 use crate::error::{Error, Exit};

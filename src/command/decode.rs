@@ -1,7 +1,7 @@
 //! `rtor decode`: a torrent, a magnet or an info hash as a manifest.
 
+use super::globals::{Form, Globals};
 use super::source::{self, STORE_DEFAULT};
-use crate::cli::{Form, Globals};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::table;

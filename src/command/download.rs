@@ -1,10 +1,10 @@
 //! What `fetch` and `get` share: from a torrent and a store to a running driver and its result.
 
+use super::globals::{Form, Globals};
 use super::network::Network;
 use super::progress::Show;
 use super::selection::Selection;
 use super::signals::Signals;
-use crate::cli::{Form, Globals};
 use crate::disk::check::{self, PieceState};
 use crate::disk::{Disk, Store, named_file};
 use crate::driver::{self, DriverError, End, Outcome, Setup};

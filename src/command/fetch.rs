@@ -1,11 +1,11 @@
 //! `rtor fetch [SOURCE]`: downloads into the piece store.
 
 use super::download::{self, Choice, Target};
+use super::globals::Globals;
 use super::network::Network;
 use super::quantity;
 use super::selection::Selection;
 use super::source::{self, STORE_DEFAULT};
-use crate::cli::Globals;
 use crate::disk::{PieceStore, Store};
 use crate::env::Env;
 use crate::error::{Error, Exit};

@@ -2,8 +2,8 @@
 
 use super::download::{self, Target};
 use super::fetch::Download;
+use super::globals::Globals;
 use super::source::{self, STORE_DEFAULT};
-use crate::cli::Globals;
 use crate::disk::{FileStore, Store};
 use crate::env::Env;
 use crate::error::{Error, Exit};

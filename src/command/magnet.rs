@@ -1,7 +1,7 @@
 //! `rtor magnet`: the magnet URI of a torrent, on one line.
 
+use super::globals::Globals;
 use super::source::{self, STORE_DEFAULT};
-use crate::cli::Globals;
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::torrent::magnet;

@@ -7,6 +7,7 @@ pub mod decode;
 mod download;
 pub mod fetch;
 pub mod get;
+pub mod globals;
 pub mod magnet;
 mod network;
 pub mod plugins;
@@ -28,13 +29,13 @@ use std::sync::Arc;
 /// Prints a verb's result: `table` for people, else the manifest.
 fn print(
     env: &mut Env,
-    form: crate::cli::Form,
+    form: globals::Form,
     manifest: &Manifest,
     table: impl FnOnce(usize) -> String,
 ) -> Result<(), Error> {
     match form {
-        crate::cli::Form::Json => env.write(&manifest.to_bytes()),
-        crate::cli::Form::Table => {
+        globals::Form::Json => env.write(&manifest.to_bytes()),
+        globals::Form::Table => {
             let text = table(env.width());
             env.write(text.as_bytes())
         }

@@ -1,6 +1,6 @@
 //! `rtor plugins [list]`: which plugins there are, from where, and what they override.
 
-use crate::cli::{Form, Globals};
+use super::globals::{Form, Globals};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::host::{Origin, Plugin, Registry};

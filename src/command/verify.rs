@@ -1,7 +1,7 @@
 //! `rtor verify [SOURCE|DIR]`: what is whole, what is damaged, and exactly where.
 
+use super::globals::Globals;
 use super::source::{self, STORE_DEFAULT};
-use crate::cli::Globals;
 use crate::disk::check::{self, FileState, PieceState, Verdict};
 use crate::disk::{PieceStore, Place};
 use crate::env::Env;

@@ -9,6 +9,7 @@ pub mod chance;
 mod choker;
 mod guests;
 mod input;
+mod meeting;
 mod open_piece;
 pub mod output;
 mod pace;
@@ -29,9 +30,7 @@ pub use tally::{PeerReport, Report};
 pub use time::Time;
 
 use crate::torrent::{Bitfield, Info, PieceIndex};
-use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
-use crate::wire::{Fault, Handshake, Message};
-use bytes::Bytes;
+use crate::wire::{Handshake, Message};
 use chance::Chance;
 use choker::Choker;
 use guests::Guests;
@@ -302,95 +301,6 @@ impl Engine {
     fn peers_wanted(&self) -> usize {
         let here = self.sessions.len() + self.pending.len() + self.pool.idle_count();
         if self.stopping { 0 } else { self.peers_max.saturating_sub(here) }
-    }
-
-    fn has_room_to_dial(&self) -> bool {
-        let here = self.sessions.len() + self.pending.len();
-        self.started && !self.stopping && !self.is_complete() && here < self.peers_max
-    }
-
-    fn dial(&mut self, now: Time, out: &mut Vec<Output>) {
-        while self.has_room_to_dial() {
-            let Some(addr) = self.pool.next(now) else { return };
-            let peer = self.next_peer();
-            self.pending.insert(peer, Pending { addr, came_to_us: false, since: now });
-            out.push(Output::Dial(peer, addr));
-        }
-    }
-
-    fn dialled(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
-        if let Some(pending) = self.pending.get_mut(&peer) {
-            pending.since = now;
-            out.push(Output::Greet(peer, self.handshake));
-        }
-    }
-
-    fn accepted(&mut self, now: Time, peer: PeerId, from: SocketAddr, out: &mut Vec<Output>) {
-        let full = self.sessions.len() + self.pending.len() >= self.peers_max;
-        if full || self.stopping || !self.started {
-            out.push(Output::HangUp(peer));
-            return;
-        }
-        self.pending.insert(peer, Pending { addr: from, came_to_us: true, since: now });
-        out.push(Output::Greet(peer, self.handshake));
-    }
-
-    fn greeted(&mut self, now: Time, peer: PeerId, theirs: &Handshake, out: &mut Vec<Output>) {
-        let Some(pending) = self.pending.get(&peer).copied() else { return };
-        let twice = || self.sessions.values().any(|s| s.peer_id == theirs.peer_id);
-        let why = if theirs.info_hash != self.handshake.info_hash {
-            Some(Why::Fault(Fault::InfoHash))
-        } else if theirs.peer_id == self.handshake.peer_id {
-            let listening = SocketAddr::new(pending.addr.ip(), self.port);
-            self.pool.ban(if pending.came_to_us { listening } else { pending.addr });
-            Some(Why::Ourselves)
-        } else if twice() {
-            Some(Why::Twice)
-        } else {
-            None
-        };
-        if let Some(why) = why {
-            self.hang_up(now, peer, why, out);
-            return;
-        }
-        self.pending.remove(&peer);
-        self.pool.connected(pending.addr);
-        let pieces = self.info.layout.piece_count();
-        let mut session = Session::new(now, pending.addr, pieces);
-        session.peer_id = theirs.peer_id;
-        session.fast = theirs.fast();
-        if theirs.extensions() {
-            out.push(Output::Send(peer, self.extension_handshake()));
-        }
-        out.extend(self.our_pieces(theirs.fast()).map(|message| Output::Send(peer, message)));
-        self.sessions.insert(peer, session);
-        let (addr, came_to_us) = (pending.addr, pending.came_to_us);
-        out.push(Output::Tell(Event::Joined { peer, addr, came_to_us }));
-        let fact =
-            Fact::PeerJoined { peer: peer.0, addr: Addr::from(addr), came_to_us, seed: false };
-        self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
-    }
-
-    /// What we have, in the shortest form that the peer understands.
-    fn our_pieces(&self, fast: bool) -> Option<Message> {
-        let have = self.picker.have();
-        match (fast, self.picker.have_count()) {
-            (true, 0) => Some(Message::HaveNone),
-            (true, _) if have.is_full() => Some(Message::HaveAll),
-            (false, 0) => None,
-            _ => Some(Message::Bitfield(Bytes::from(have.to_wire()))),
-        }
-    }
-
-    fn extension_handshake(&self) -> Message {
-        let handshake = ExtensionHandshake {
-            ids: self.guests.extensions().map(|(name, id)| (name.to_owned(), id)).collect(),
-            client: Some(self.client.clone()),
-            reqq: Some(session::REQUESTS_QUEUED_MAX as u32),
-            port: (self.port != 0).then_some(self.port),
-            metadata_size: None,
-        };
-        Message::Extended { id: HANDSHAKE_ID, payload: handshake.encode() }
     }
 
     fn received(&mut self, now: Time, peer: PeerId, message: Message, out: &mut Vec<Output>) {

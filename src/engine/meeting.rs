@@ -1,0 +1,115 @@
+//! How conversations begin: dials, newcomers, handshakes, and what is said first.
+
+use super::output::{Event, Output, Why};
+use super::session::{self, Session};
+use super::time::Time;
+use super::{Engine, PeerId, Pending};
+use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
+use crate::wire::{Fault, Handshake, Message};
+use bytes::Bytes;
+use rtor_plugin::Addr;
+use rtor_plugin::discovery::Fact;
+use std::net::SocketAddr;
+
+impl Engine {
+    pub(super) fn has_room_to_dial(&self) -> bool {
+        let here = self.sessions.len() + self.pending.len();
+        self.started && !self.stopping && !self.is_complete() && here < self.peers_max
+    }
+
+    pub(super) fn dial(&mut self, now: Time, out: &mut Vec<Output>) {
+        while self.has_room_to_dial() {
+            let Some(addr) = self.pool.next(now) else { return };
+            let peer = self.next_peer();
+            self.pending.insert(peer, Pending { addr, came_to_us: false, since: now });
+            out.push(Output::Dial(peer, addr));
+        }
+    }
+
+    pub(super) fn dialled(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        if let Some(pending) = self.pending.get_mut(&peer) {
+            pending.since = now;
+            out.push(Output::Greet(peer, self.handshake));
+        }
+    }
+
+    pub(super) fn accepted(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        from: SocketAddr,
+        out: &mut Vec<Output>,
+    ) {
+        let full = self.sessions.len() + self.pending.len() >= self.peers_max;
+        if full || self.stopping || !self.started {
+            out.push(Output::HangUp(peer));
+            return;
+        }
+        self.pending.insert(peer, Pending { addr: from, came_to_us: true, since: now });
+        out.push(Output::Greet(peer, self.handshake));
+    }
+
+    pub(super) fn greeted(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        theirs: &Handshake,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(pending) = self.pending.get(&peer).copied() else { return };
+        let twice = || self.sessions.values().any(|s| s.peer_id == theirs.peer_id);
+        let why = if theirs.info_hash != self.handshake.info_hash {
+            Some(Why::Fault(Fault::InfoHash))
+        } else if theirs.peer_id == self.handshake.peer_id {
+            let listening = SocketAddr::new(pending.addr.ip(), self.port);
+            self.pool.ban(if pending.came_to_us { listening } else { pending.addr });
+            Some(Why::Ourselves)
+        } else if twice() {
+            Some(Why::Twice)
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            self.hang_up(now, peer, why, out);
+            return;
+        }
+        self.pending.remove(&peer);
+        self.pool.connected(pending.addr);
+        let pieces = self.info.layout.piece_count();
+        let mut session = Session::new(now, pending.addr, pieces);
+        session.peer_id = theirs.peer_id;
+        session.fast = theirs.fast();
+        if theirs.extensions() {
+            out.push(Output::Send(peer, self.extension_handshake()));
+        }
+        out.extend(self.our_pieces(theirs.fast()).map(|message| Output::Send(peer, message)));
+        self.sessions.insert(peer, session);
+        let (addr, came_to_us) = (pending.addr, pending.came_to_us);
+        out.push(Output::Tell(Event::Joined { peer, addr, came_to_us }));
+        let fact =
+            Fact::PeerJoined { peer: peer.0, addr: Addr::from(addr), came_to_us, seed: false };
+        self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
+    }
+
+    /// What we have, in the shortest form that the peer understands.
+    fn our_pieces(&self, fast: bool) -> Option<Message> {
+        let have = self.picker.have();
+        match (fast, self.picker.have_count()) {
+            (true, 0) => Some(Message::HaveNone),
+            (true, _) if have.is_full() => Some(Message::HaveAll),
+            (false, 0) => None,
+            _ => Some(Message::Bitfield(Bytes::from(have.to_wire()))),
+        }
+    }
+
+    fn extension_handshake(&self) -> Message {
+        let handshake = ExtensionHandshake {
+            ids: self.guests.extensions().map(|(name, id)| (name.to_owned(), id)).collect(),
+            client: Some(self.client.clone()),
+            reqq: Some(session::REQUESTS_QUEUED_MAX as u32),
+            port: (self.port != 0).then_some(self.port),
+            metadata_size: None,
+        };
+        Message::Extended { id: HANDSHAKE_ID, payload: handshake.encode() }
+    }
+}
