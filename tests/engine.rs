@@ -162,7 +162,7 @@ fn every_fault_ends_its_own_conversation_and_no_other() {
 }
 
 #[test]
-fn a_second_bitfield_is_a_fault_and_a_first_one_after_the_extension_handshake_is_not() {
+fn a_bitfield_may_come_late_and_again_and_adds_what_is_new() {
     let mut told = Told::new(0);
     let peer = told.peer(1);
     let payload = Bytes::from_static(b"d1:md6:ut_pexi1ee4:reqqi5ee");
@@ -172,8 +172,18 @@ fn a_second_bitfield_is_a_fault_and_a_first_one_after_the_extension_handshake_is
     assert!(told.said(peer).contains(&Message::Interested));
     told.tell(Input::Received(peer, Message::Unchoke));
     assert_eq!(told.asked(peer).len(), 5, "reqq was 5");
+    // aria2 does so in place of many `have`s; the second one says nothing new.
     told.tell(Input::Received(peer, Message::Bitfield(bits)));
-    assert!(told.why_left(peer).is_some());
+    assert_eq!(told.out, []);
+    let few = told.peer(2);
+    let first = Bytes::from_static(&[0b1000_0000, 0]);
+    told.tell(Input::Received(few, Message::Bitfield(first)));
+    told.tell(Input::Received(few, Message::Bitfield(Bytes::from_static(&[0, 0b0100_0000]))));
+    told.tell(Input::Received(few, Message::Unchoke));
+    let pieces: std::collections::BTreeSet<u32> =
+        told.asked(few).iter().map(|spec| spec.index).collect();
+    assert!(pieces.iter().all(|piece| [0, 9].contains(piece)), "{pieces:?}");
+    assert!(pieces.contains(&9), "{pieces:?}");
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub(super) fn run(
     if form == Form::Json || !globals.quiet {
         super::print(env, form, &manifest, |width| show(width, &fetched))?;
     }
-    Ok(exit(env, &outcome, choice))
+    Ok(exit(env, outcome.end, fetched.complete, choice))
 }
 
 /// What is there, and what is to be there at the end.
@@ -93,10 +93,11 @@ struct Goal {
     wanted: Bitfield,
 }
 
-fn exit(env: &mut Env, outcome: &Outcome, choice: &Choice<'_>) -> Exit {
-    match outcome.end {
+fn exit(env: &mut Env, end: End, complete: bool, choice: &Choice<'_>) -> Exit {
+    match end {
         End::Complete => Exit::Done,
-        End::Stopped if choice.go_on && outcome.report.t_99_to_100_us.is_some() => Exit::Done,
+        // Who seeds until told to stop has done what was asked.
+        End::Stopped if complete => Exit::Done,
         End::Stopped => {
             env.say(INTERRUPTED);
             Exit::Interrupted
@@ -130,7 +131,8 @@ impl Plan {
         let registry = registry(globals, env)?;
         let services: Arc<dyn Services> = Arc::new(Complaints);
         let rank = registry.ranker(choice.strategy, Arc::clone(&services))?;
-        let Network { discover, no_discover, no_trackers, peer, .. } = choice.network;
+        let Network { discover, no_discover, no_trackers, peer, listen, .. } = choice.network;
+        let listens_at = listen.map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified());
         let guests = registry
             .discoveries(discover, no_discover, info.private, &|_| Arc::clone(&services))?;
         let guests =
@@ -142,7 +144,7 @@ impl Plan {
             guests: guests.collect(),
             trackers: if *no_trackers { Vec::new() } else { torrent.trackers.clone() },
             peers: peer.iter().copied().chain(named).collect(),
-            http: Http::new().map_err(Error::world)?,
+            http: Http::new(listens_at).map_err(Error::world)?,
         })
     }
 

@@ -153,7 +153,7 @@ fn of_url(url: &str) -> Result<Loaded, Error> {
         .build()
         .map_err(|why| failed(&why))?;
     let (status, body) = runtime
-        .block_on(async { Http::new()?.fetch(url, METAINFO_BYTES_MAX).await })
+        .block_on(async { Http::new(None)?.fetch(url, METAINFO_BYTES_MAX).await })
         .map_err(|why| failed(&why))?;
     if status != 200 {
         return Err(failed(&format!("the server answers `{status}`")));

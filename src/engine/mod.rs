@@ -317,8 +317,8 @@ impl Engine {
     fn heard(&mut self, now: Time, peer: PeerId, said: Said, out: &mut Vec<Output>) {
         match said {
             Said::Nothing | Said::NotInterested | Said::Extensions => {}
-            Said::Pieces => {
-                self.picker.joined(&self.sessions[&peer].theirs);
+            Said::Pieces(new) => {
+                self.picker.joined(&new);
                 self.mind_interest(now, peer, out);
             }
             Said::Piece(piece) => {

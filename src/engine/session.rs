@@ -34,8 +34,8 @@ pub(super) struct Asked {
 pub(super) enum Said {
     /// Nothing that matters to anyone else.
     Nothing,
-    /// It has these pieces.
-    Pieces,
+    /// It has these pieces too.
+    Pieces(Bitfield),
     /// It has one more piece.
     Piece(PieceIndex),
     /// It will answer requests.
@@ -90,7 +90,6 @@ pub(super) struct Session {
     extension_ids: BTreeMap<String, u8>,
     /// Where it listens, if it said (`p`, BEP 10).
     pub(super) listens_on: Option<u16>,
-    may_send_bitfield: bool,
     pub(super) downloaded_bytes: u64,
     pub(super) uploaded_bytes: u64,
     /// Since the choker's last round.
@@ -121,7 +120,6 @@ impl Session {
             serving: 0,
             extension_ids: BTreeMap::new(),
             listens_on: None,
-            may_send_bitfield: true,
             downloaded_bytes: 0,
             uploaded_bytes: 0,
             downloaded_lately: 0,
@@ -137,16 +135,12 @@ impl Session {
         layout: &Layout,
     ) -> Result<Said, Fault> {
         self.last_heard = now;
-        let first = std::mem::take(&mut self.may_send_bitfield);
         match message {
             Message::KeepAlive
             | Message::Unknown(_)
             | Message::Port(_)
             | Message::Suggest(_)
-            | Message::AllowedFast(_) => {
-                self.may_send_bitfield = first;
-                Ok(Said::Nothing)
-            }
+            | Message::AllowedFast(_) => Ok(Said::Nothing),
             Message::Choke => Ok(self.hear_choke()),
             Message::Unchoke => {
                 self.chokes_us = false;
@@ -165,34 +159,32 @@ impl Session {
                 Ok(if self.theirs.insert(piece.at()) { Said::Piece(piece) } else { Said::Nothing })
             }
             Message::Bitfield(bits) => {
-                self.hear_pieces(first, Bitfield::from_wire(&bits, layout.piece_count())?)
+                Ok(self.hear_pieces(&Bitfield::from_wire(&bits, layout.piece_count())?))
             }
             Message::HaveAll | Message::HaveNone | Message::Reject(_) if !self.fast => {
                 Err(Fault::NotFast)
             }
-            Message::HaveAll => self.hear_pieces(first, Bitfield::full(layout.piece_count())),
-            Message::HaveNone => self.hear_pieces(first, Bitfield::new(layout.piece_count())),
+            Message::HaveAll => Ok(self.hear_pieces(&Bitfield::full(layout.piece_count()))),
+            Message::HaveNone => Ok(Said::Nothing),
             Message::Reject(spec) => Ok(self.hear_reject(spec, layout)),
             Message::Request(spec) => self.hear_request(spec, layout),
             Message::Cancel(spec) => Ok(self.hear_cancel(spec)),
             Message::Piece { index, offset, data } => {
                 self.hear_block(now, index, offset, data, layout)
             }
-            Message::Extended { id: HANDSHAKE_ID, payload } => {
-                // BEP 10's handshake may come before the bitfield.
-                self.may_send_bitfield = first;
-                self.hear_extensions(&payload)
-            }
+            Message::Extended { id: HANDSHAKE_ID, payload } => self.hear_extensions(&payload),
             Message::Extended { id, payload } => Ok(Said::Extension(id, payload)),
         }
     }
 
-    fn hear_pieces(&mut self, first: bool, theirs: Bitfield) -> Result<Said, Fault> {
-        if !first {
-            return Err(Fault::LateBitfield);
+    /// BEP 3 has the bitfield first and once; aria2 sends more of them in place of many `have`s,
+    /// so a later one adds what is new in it.
+    fn hear_pieces(&mut self, pieces: &Bitfield) -> Said {
+        let mut new = Bitfield::new(pieces.len());
+        for piece in pieces.iter().filter(|piece| self.theirs.insert(*piece)) {
+            new.insert(piece);
         }
-        self.theirs = theirs;
-        Ok(Said::Pieces)
+        Said::Pieces(new)
     }
 
     fn hear_reject(&mut self, spec: BlockSpec, layout: &Layout) -> Said {

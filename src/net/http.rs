@@ -5,6 +5,7 @@
 //! anyone's. Proxies are taken from the usual environment.
 
 use bytes::{Bytes, BytesMut};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Bytes of a tracker's reply.
@@ -34,11 +35,12 @@ pub enum HttpError {
 pub struct Http(reqwest::Client);
 
 impl Http {
-    /// A client.
+    /// A client. If `from` is given, servers of its family are reached from that address: a
+    /// tracker tells others to look for us where our request came from.
     ///
     /// # Errors
     /// If TLS can't be set up.
-    pub fn new() -> Result<Self, HttpError> {
+    pub fn new(from: Option<IpAddr>) -> Result<Self, HttpError> {
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -49,6 +51,7 @@ impl Http {
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("rtor/", env!("CARGO_PKG_VERSION")))
+            .local_address(from)
             .connect_timeout(CONNECT_WAIT)
             .timeout(REQUEST_WAIT)
             // Trackers are asked every half hour and close what is idle; a request on a connection
@@ -122,7 +125,7 @@ mod tests {
 
     fn fetch(url: &str, bytes_max: usize) -> Result<(u16, Bytes), HttpError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let http = Http::new().expect("a client");
+        let http = Http::new(None).expect("a client");
         runtime.expect("a runtime").block_on(http.fetch(url, bytes_max))
     }
 

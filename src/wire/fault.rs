@@ -25,9 +25,6 @@ pub enum Fault {
     /// A bitfield that does not fit the torrent.
     #[error(transparent)]
     Bitfield(#[from] BitfieldError),
-    /// A bitfield (or what BEP 6 has instead) that was not the first message.
-    #[error("a second bitfield")]
-    LateBitfield,
     /// A message of the fast extension (BEP 6) from a peer that does not speak it.
     #[error("a message of the fast extension, which it does not speak")]
     NotFast,

@@ -7,6 +7,7 @@ mod hostile;
 mod pipeline;
 mod resume;
 mod seeders;
+mod seeding;
 mod shapes;
 mod strategies;
 mod trackers;
