@@ -144,7 +144,7 @@ impl Plan {
             guests: guests.collect(),
             trackers: if *no_trackers { Vec::new() } else { torrent.trackers.clone() },
             peers: peer.iter().copied().chain(named).collect(),
-            http: Http::new(listens_at).map_err(Error::world)?,
+            http: super::http(env, listens_at)?,
         })
     }
 

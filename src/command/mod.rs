@@ -18,12 +18,14 @@ mod signals;
 pub mod source;
 pub mod verify;
 
-use crate::disk::DiskError;
+use crate::disk::{DiskError, named_file};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::HostError;
 use crate::manifest::Manifest;
+use crate::net::http::Http;
 use crate::torrent::{Info, Torrent};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Prints a verb's result: `table` for people, else the manifest.
@@ -58,6 +60,16 @@ fn downloadable(torrent: &Torrent) -> Result<Arc<Info>, Error> {
         return Err(Error::input(sentence).hint("decode, analyze and verify work on it"));
     }
     Ok(info)
+}
+
+/// Bytes that `$SSL_CERT_FILE` may have: that of a distribution has 200 KiB.
+const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
+
+/// The HTTP client; `$SSL_CERT_FILE` names the certificates to trust, as it does for OpenSSL.
+fn http(env: &Env, from: Option<IpAddr>) -> Result<Http, Error> {
+    let file = env.var("SSL_CERT_FILE").map(|file| env.path(file));
+    let roots = file.map(|file| named_file::read(&file, CERTIFICATES_BYTES_MAX)).transpose()?;
+    Http::new(from, roots.as_deref()).map_err(Error::world)
 }
 
 impl From<HostError> for Error {

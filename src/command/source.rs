@@ -16,7 +16,6 @@ use crate::env::{Env, Stdin};
 use crate::error::Error;
 use crate::manifest::fetch::{Fetch, StoreKind};
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
-use crate::net::http::Http;
 use crate::torrent::magnet::{self, MAGNET_SCHEME};
 use crate::torrent::metainfo::METAINFO_BYTES_MAX;
 use crate::torrent::{Finding, Metainfo, Torrent};
@@ -55,7 +54,7 @@ pub fn load(source: Option<&OsStr>, store: &Path, env: &mut Env) -> Result<Loade
     match source.to_str() {
         Some("-") => stdin(env),
         Some(text) if is_magnet(text) => of_magnet(text, "the argument"),
-        Some(text) if is_url(text) => of_url(text),
+        Some(text) if is_url(text) => of_url(text, env),
         Some(text) if let Some(torrent) = Torrent::from_hex(text) => Ok(of_torrent(torrent)),
         _ => of_path(Path::new(source), env),
     }
@@ -146,15 +145,15 @@ fn of_torrent(torrent: Torrent) -> Loaded {
     Loaded { manifest: Manifest::of(torrent), findings: Vec::new() }
 }
 
-fn of_url(url: &str) -> Result<Loaded, Error> {
+fn of_url(url: &str, env: &Env) -> Result<Loaded, Error> {
+    let http = super::http(env, None)?;
     let failed = |why: &dyn std::fmt::Display| Error::world(format!("`{url}`: {why}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|why| failed(&why))?;
-    let (status, body) = runtime
-        .block_on(async { Http::new(None)?.fetch(url, METAINFO_BYTES_MAX).await })
-        .map_err(|why| failed(&why))?;
+    let (status, body) =
+        runtime.block_on(http.fetch(url, METAINFO_BYTES_MAX)).map_err(|why| failed(&why))?;
     if status != 200 {
         return Err(failed(&format!("the server answers `{status}`")));
     }

@@ -5,6 +5,8 @@
 //! anyone's. Proxies are taken from the usual environment.
 
 use bytes::{Bytes, BytesMut};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -36,12 +38,16 @@ pub struct Http(reqwest::Client);
 
 impl Http {
     /// A client. If `from` is given, servers of its family are reached from that address: a
-    /// tracker tells others to look for us where our request came from.
+    /// tracker tells others to look for us where our request came from. If `roots_pem` is given,
+    /// the certificates in it are trusted, instead of Mozilla's that are built in.
     ///
     /// # Errors
-    /// If TLS can't be set up.
-    pub fn new(from: Option<IpAddr>) -> Result<Self, HttpError> {
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+    /// If TLS can't be set up, or `roots_pem` has no certificate that can be used.
+    pub fn new(from: Option<IpAddr>, roots_pem: Option<&[u8]>) -> Result<Self, HttpError> {
+        let roots = match roots_pem {
+            Some(pem) => roots_of(pem)?,
+            None => rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() },
+        };
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -82,6 +88,16 @@ impl Http {
         }
         Ok((response.status().as_u16(), body.freeze()))
     }
+}
+
+fn roots_of(pem: &[u8]) -> Result<rustls::RootCertStore, HttpError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    let (usable, _) = roots.add_parsable_certificates(certificates);
+    if usable == 0 {
+        return Err(HttpError::SetUp("no certificate to trust".to_owned()));
+    }
+    Ok(roots)
 }
 
 /// The innermost reason, without the URL: that may hold a passkey, and the caller knows it.
@@ -125,7 +141,7 @@ mod tests {
 
     fn fetch(url: &str, bytes_max: usize) -> Result<(u16, Bytes), HttpError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let http = Http::new(None).expect("a client");
+        let http = Http::new(None, None).expect("a client");
         runtime.expect("a runtime").block_on(http.fetch(url, bytes_max))
     }
 
@@ -147,6 +163,12 @@ mod tests {
         served.join().expect("no panic");
         let (base, _) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n".to_vec());
         assert!(matches!(fetch(&base, 1000), Err(HttpError::Large(1000))));
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_refused() {
+        let why = Http::new(None, Some(b"nothing here")).expect_err("no root").to_string();
+        assert_eq!(why, "HTTP can't be used: no certificate to trust");
     }
 
     #[test]

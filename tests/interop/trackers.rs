@@ -1,7 +1,9 @@
 //! Finds peers through opentracker, over UDP and over HTTP, and says to it what it must.
 
 use super::{SEEDERS, Swarm, TRACKER, one_file};
-use crate::harness::{Client, KIB, MIB, Torrent, tracker};
+use crate::harness::{Client, KIB, MIB, Running, Torrent, tracker};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 /// The same torrent with other trackers.
@@ -35,6 +37,43 @@ fn a_udp_tracker_tells_peers_and_hears_of_the_end() {
 #[test]
 fn an_http_tracker_tells_peers_and_hears_of_the_end() {
     found_through(&[tracker::http(TRACKER)]);
+}
+
+/// opentracker behind TLS, at port 6970, and the file with the certificate to trust.
+fn behind_tls(swarm: &Swarm) -> (Running, PathBuf) {
+    let folder = swarm.net.folder("tls");
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=t"])
+        .args(["-addext", &format!("subjectAltName=IP:{TRACKER}")])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(&folder)
+        .output()
+        .expect("openssl runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut command = swarm.net.command("socat");
+    command
+        .arg(format!(
+            "OPENSSL-LISTEN:6970,bind={TRACKER},cert={0}/cert.pem,key={0}/key.pem,verify=0,fork",
+            folder.display()
+        ))
+        .arg(format!("TCP:{TRACKER}:6969"));
+    let mut tls = swarm.net.start("socat", &folder, &mut command);
+    let addr = format!("{TRACKER}:6970").parse().expect("an address");
+    tls.until("listens", Duration::from_secs(10), |_| swarm.net.accepts(addr).then_some(()));
+    (tls, folder.join("cert.pem"))
+}
+
+#[test]
+fn an_https_tracker_is_asked_if_its_certificate_is_trusted() {
+    let mut swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB + 1, 64 * KIB));
+    let (_tls, certificate) = behind_tls(&swarm);
+    swarm.torrent = with_trackers(&swarm, &[format!("https://{TRACKER}:6970/announce")]);
+    let args = ["get", swarm.torrent.arg(), "--output", "out", "--timeout", "3s"];
+    let ran = swarm.rtor(args).run().exited(1);
+    assert!(ran.stderr.contains("certificate"), "{}", ran.stderr);
+    let ran = swarm.rtor(args).env("SSL_CERT_FILE", &certificate).run().exited(0);
+    swarm.arrived(ran);
 }
 
 #[test]
