@@ -276,6 +276,28 @@ fn a_bad_piece_is_asked_elsewhere_and_its_only_sender_is_hung_up_on() {
 }
 
 #[test]
+fn a_silent_peer_does_not_keep_a_piece_that_one_alone_may_send() {
+    let mut told = Told::new(9);
+    let (liar, asked) = told.seed(1);
+    let (silent, _) = told.seed(2);
+    for spec in &asked {
+        told.tell(Input::Received(liar, block(*spec)));
+    }
+    let info = torrent_of(PIECES, 2 * BLOCK);
+    told.tell(Input::Checked(info.layout.piece(9).expect("the last piece"), false));
+    assert_eq!(told.asked(silent), asked, "it may try alone");
+    let (honest, nothing) = told.seed(3);
+    assert_eq!(nothing, [], "only one may");
+    let mut again = Vec::new();
+    for _ in 0..120 {
+        told.now = told.now + SECOND_US / 10;
+        told.tell(Input::Deadline);
+        again.extend(told.asked(honest));
+    }
+    assert_eq!(again, asked);
+}
+
+#[test]
 fn a_silent_peer_keeps_one_probe_and_the_rest_goes_to_others() {
     let mut told = Told::new(0);
     let (silent, asked) = told.seed(1);

@@ -42,6 +42,11 @@ impl OpenPiece {
         self.unasked
     }
 
+    /// Blocks that somebody was asked for and has not sent.
+    pub(super) fn owed(&self) -> usize {
+        self.blocks.len() - self.unasked - self.received
+    }
+
     pub(super) fn is_whole(&self) -> bool {
         self.received == self.blocks.len()
     }

@@ -170,10 +170,14 @@ impl Picker {
 
     /// `peer` was asked for `block` and will not send it.
     pub fn refused(&mut self, peer: PeerId, block: Block) {
-        if let Some(open) = self.open.get_mut(&block.piece()) {
-            open.refused(block.number(), peer);
-            self.close_if_untouched(block.piece());
+        let piece = block.piece();
+        let Some(open) = self.open.get_mut(&piece) else { return };
+        open.refused(block.number(), peer);
+        if open.only == Some(Some(peer)) && open.owed() == 0 && !open.is_whole() {
+            // Who alone may send it does not: somebody else may, from the first block on.
+            *open = OpenPiece::alone(self.info.layout.block_count(piece));
         }
+        self.close_if_untouched(piece);
     }
 
     /// `block` came from `peer`, who was asked for it.
