@@ -1,7 +1,7 @@
 //! Deeds: what the engine wants done, done.
 
 use super::outcome::Watch;
-use super::{Driver, conn, is_arrival};
+use super::{Driver, conn};
 use crate::engine::{Event, Input, Output, PeerId};
 use crate::net::{dial, http};
 use crate::wire::{BlockSpec, Message};
@@ -43,9 +43,6 @@ impl Driver {
     }
 
     fn told(&mut self, event: &Event, watch: &mut dyn Watch) {
-        if is_arrival(event) {
-            self.last_arrival = Instant::now();
-        }
         self.farewell |= *event == Event::Farewell;
         watch.told(self.began.elapsed().as_secs_f64(), event);
     }

@@ -14,7 +14,7 @@ mod outcome;
 pub use outcome::{End, Outcome, Progress, Watch};
 
 use crate::disk::{Disk, DiskError, Done};
-use crate::engine::{Config, Engine, Event, Input, Output, PeerId, Time};
+use crate::engine::{Config, Engine, Input, Output, PeerId, Time};
 use crate::net::Outgoing;
 use crate::net::http::Http;
 use crate::net::{
@@ -349,9 +349,4 @@ const fn peer(id: ConnId) -> PeerId {
 
 const fn conn(peer: PeerId) -> ConnId {
     ConnId(peer.0)
-}
-
-/// Whether an event means that blocks arrive.
-const fn is_arrival(event: &Event) -> bool {
-    matches!(event, Event::Verified(_))
 }

@@ -325,18 +325,6 @@ impl Picker {
         self.wanted_left
     }
 
-    /// Pieces of which some block was asked or received.
-    #[must_use]
-    pub fn open_count(&self) -> usize {
-        self.open.len()
-    }
-
-    /// How many connected peers have each piece.
-    #[must_use]
-    pub fn availability(&self) -> &[u16] {
-        &self.availability
-    }
-
     fn open_fresh(&mut self, piece: PieceIndex) {
         self.fresh.remove(piece.at());
         self.open.insert(piece, OpenPiece::new(self.info.layout.block_count(piece)));
