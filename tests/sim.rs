@@ -161,7 +161,7 @@ fn a_liar_is_found_and_nobody_else_is_blamed() {
         let blamed: Vec<_> = report
             .peers
             .iter()
-            .filter(|peer| peer.left.as_deref() == Some("it sent a wrong piece"))
+            .filter(|peer| peer.left.as_deref() == Some("it sent wrong bytes"))
             .map(|peer| peer.addr)
             .collect();
         assert_eq!(blamed, [play.world.addr(liar)]);

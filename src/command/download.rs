@@ -349,7 +349,10 @@ fn section(
                 source: peer.source.clone(),
                 downloaded_bytes: peer.downloaded_bytes,
                 uploaded_bytes: peer.uploaded_bytes,
+                share: peer.downloaded_bytes as f64 / report.downloaded_bytes.max(1) as f64,
+                rate: peer.rate,
                 connected_seconds: seconds(peer.connected_us),
+                idle_ms: peer.idle_us / 1000,
                 left: peer.left.clone(),
             })
             .collect(),

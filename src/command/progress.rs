@@ -117,6 +117,9 @@ impl Watch for Show {
                 self.line(Level::Debug, format!("peer {addr} left: {why}"));
             }
             Event::Joined { addr, .. } => self.line(Level::Debug, format!("peer {addr} joined")),
+            Event::Banned { addr, .. } => {
+                self.line(Level::Info, format!("peer {addr} sent wrong bytes: banned"));
+            }
             Event::Failed(piece) => {
                 self.line(Level::Info, format!("piece {} failed its check", piece.get()));
             }
@@ -190,6 +193,7 @@ fn event_line(t: f64, event: &Event) -> Option<EventLine<'_>> {
         Event::Left { addr, why, .. } => {
             EventLine::PeerLeft { t, addr: addr.to_string(), why: why.to_string() }
         }
+        Event::Banned { addr, .. } => EventLine::PeerBanned { t, addr: addr.to_string() },
         Event::Verified(piece) => EventLine::PieceVerified { t, piece: piece.get() },
         Event::Failed(piece) => EventLine::PieceFailed { t, piece: piece.get() },
         Event::Completed => EventLine::Completed { t },

@@ -114,6 +114,16 @@ impl Buffer {
         Forgotten { held: assembling.held, on_disk: !assembling.on_disk.is_empty() }
     }
 
+    /// Drops `block`; the bytes that were in memory.
+    pub(super) fn discard(&mut self, block: Block) -> u64 {
+        let Some(assembling) = self.pieces.get_mut(&block.piece()) else { return 0 };
+        assembling.on_disk.remove(block.number());
+        let held = assembling.blocks[block.number()].take().map_or(0, |data| data.len() as u64);
+        assembling.held -= held;
+        self.held -= held;
+        held
+    }
+
     /// The unfinished pieces and their blocks, in memory or on disk.
     pub(super) fn pieces(&self) -> impl Iterator<Item = (PieceIndex, Bitfield)> + '_ {
         self.pieces.iter().map(|(piece, assembling)| {

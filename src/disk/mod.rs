@@ -161,6 +161,12 @@ impl Disk {
         }
     }
 
+    /// Drops a kept block of an unfinished piece: it will be kept again.
+    pub fn discard(&mut self, block: Block) {
+        let held = self.buffer.discard(block);
+        self.workers.shared().memory.give(held);
+    }
+
     /// Reads `length` bytes from `offset` of a stored `piece`. [`Done::Loaded`] answers with
     /// `ticket`.
     ///

@@ -26,7 +26,9 @@ impl Driver {
                 self.last_arrival = Instant::now();
                 self.disk.keep(block, data);
             }
-            Output::Check(piece) => self.disk.check(piece),
+            Output::Check(piece, _) => self.disk.check(piece),
+            Output::Forget(piece) => self.disk.forget(piece),
+            Output::Discard(block) => self.disk.discard(block),
             Output::Load(peer, piece, spec) => {
                 self.loads_asked += 1;
                 let BlockSpec { offset, length, .. } = spec;

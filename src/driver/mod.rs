@@ -308,7 +308,9 @@ impl Driver {
 
     fn done(&mut self, done: Done, watch: &mut dyn Watch) {
         match done {
-            Done::Checked { piece, good, .. } => self.feed(Input::Checked(piece, good), watch),
+            Done::Checked { piece, good, blocks } => {
+                self.feed(Input::Checked(piece, good, blocks), watch);
+            }
             Done::Loaded { ticket, result } => {
                 let Some((peer, spec)) = self.loads.remove(&ticket) else { return };
                 self.feed(Input::Loaded(peer, spec, result.ok()), watch);

@@ -1,6 +1,7 @@
 //! [`Input`]: everything that can happen to an engine.
 
 use super::PeerId;
+use super::picker::Digest;
 use crate::torrent::PieceIndex;
 use crate::wire::{BlockSpec, Handshake, Message};
 use bytes::Bytes;
@@ -26,8 +27,9 @@ pub enum Input {
     Sent(PeerId, usize),
     /// A dial failed or a connection ended, and why, for people.
     Lost(PeerId, String),
-    /// A piece was hashed; a good one is stored.
-    Checked(PieceIndex, bool),
+    /// A piece was hashed; a good one is stored. With the SHA-1 of each block, if it is bad or
+    /// they were asked for.
+    Checked(PieceIndex, bool, Vec<Digest>),
     /// A block was read for upload; `None`: it could not be.
     Loaded(PeerId, BlockSpec, Option<Bytes>),
     /// A datagram arrived on the one UDP port.

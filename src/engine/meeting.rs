@@ -41,7 +41,8 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let full = self.sessions.len() + self.pending.len() >= self.peers_max;
-        if full || self.stopping || !self.started {
+        let unwelcome = self.stopping || !self.started || self.pool.is_banned(from);
+        if unwelcome || full && !self.make_room(now, out) {
             out.push(Output::HangUp(peer));
             return;
         }
@@ -62,7 +63,7 @@ impl Engine {
             Some(Why::Fault(Fault::InfoHash))
         } else if theirs.peer_id == self.handshake.peer_id {
             let listening = SocketAddr::new(pending.addr.ip(), self.port);
-            self.pool.ban(if pending.came_to_us { listening } else { pending.addr });
+            self.pool.ban(if pending.came_to_us { listening } else { pending.addr }, false);
             Some(Why::Ourselves)
         } else if twice() {
             Some(Why::Twice)
@@ -76,7 +77,7 @@ impl Engine {
         self.pending.remove(&peer);
         self.pool.connected(pending.addr);
         let pieces = self.info.layout.piece_count();
-        let mut session = Session::new(now, pending.addr, pieces);
+        let mut session = Session::new(now, pending.addr, pending.came_to_us, pieces);
         session.peer_id = theirs.peer_id;
         session.fast = theirs.fast();
         if theirs.extensions() {

@@ -5,12 +5,13 @@
 //! the same engine runs on sockets and in a simulated swarm. A peer's fault ends in
 //! [`Output::HangUp`], a guest's in a warning; nothing that either sends makes this room fail.
 
+mod arrival;
 pub mod chance;
 mod choker;
 mod guests;
 mod input;
+mod late;
 mod meeting;
-mod open_piece;
 pub mod output;
 mod pace;
 pub mod picker;
@@ -20,6 +21,7 @@ mod serving;
 mod session;
 mod tally;
 pub mod time;
+mod turnover;
 mod upkeep;
 mod wishes;
 
@@ -29,12 +31,12 @@ pub use output::{Event, Output, Why};
 pub use tally::{PeerReport, Report};
 pub use time::Time;
 
-use crate::torrent::{Bitfield, Info, PieceIndex};
+use crate::torrent::{Bitfield, Block, Info, PieceIndex};
 use crate::wire::{Handshake, Message};
 use chance::Chance;
 use choker::Choker;
 use guests::Guests;
-use picker::{Blame, Picker, Rank};
+use picker::{Picker, Rank};
 use pool::Pool;
 use rtor_plugin::Addr;
 use rtor_plugin::discovery::{Fact, Totals, Tracker};
@@ -77,6 +79,9 @@ pub struct Config {
     pub guests: Vec<Guest>,
 }
 
+/// Peers that are gone whose addresses are kept.
+const GONE_MAX: usize = 1000;
+
 /// A connection that has not greeted yet.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
@@ -104,13 +109,24 @@ pub struct Engine {
     wanted_at_start: usize,
     /// Bytes of wanted pieces that were to come at the start.
     wanted_bytes: u64,
-    /// Blocks that were asked of a second peer while the first owed them.
-    asked_twice: u64,
     complete_at_start: bool,
     pending: BTreeMap<PeerId, Pending>,
     sessions: BTreeMap<PeerId, Session>,
+    /// Where the last of those that left were, and whether they had come to us: they may turn
+    /// out to have lied.
+    gone: BTreeMap<PeerId, (SocketAddr, bool)>,
     /// Peers that may be asked for more.
     hungry: BTreeSet<PeerId>,
+    /// Bytes a second of all peers that can be asked.
+    rate_total: u64,
+    /// The shortest round trip to one of them.
+    trip_us: u64,
+    /// Verified pieces that peers have not been told of.
+    haves: Vec<PieceIndex>,
+    haves_at: Time,
+    turnover_at: Time,
+    /// Room for a turn of asking.
+    blocks: Vec<Block>,
     partial: Vec<(PieceIndex, Vec<usize>)>,
     peers_named: u32,
     upkeep_at: Time,
@@ -138,7 +154,6 @@ impl Engine {
             rank: config.rank,
             wanted_at_start: picker.wanted_left(),
             wanted_bytes: picker.left_bytes(),
-            asked_twice: 0,
             complete_at_start,
             picker,
             pool: Pool::default(),
@@ -148,7 +163,14 @@ impl Engine {
             tally: Tally::default(),
             pending: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            gone: BTreeMap::new(),
             hungry: BTreeSet::new(),
+            rate_total: 0,
+            trip_us: 0,
+            haves: Vec::new(),
+            haves_at: Time(0),
+            turnover_at: Time(0),
+            blocks: Vec::new(),
             partial: config.partial,
             peers_named: 0,
             upkeep_at: Time(0),
@@ -174,7 +196,7 @@ impl Engine {
             Input::Received(peer, message) => self.received(now, peer, message, out),
             Input::Sent(peer, count) => self.sent(peer, count, out),
             Input::Lost(peer, why) => self.drop_peer(now, peer, Why::Lost(why), out),
-            Input::Checked(piece, good) => self.checked(now, piece, good, out),
+            Input::Checked(piece, good, digests) => self.checked(now, piece, good, digests, out),
             Input::Loaded(peer, spec, data) => self.loaded(now, peer, spec, data, out),
             Input::Datagram(from, bytes) => {
                 let fact = Fact::Datagram { from: Addr::from(from), bytes: &bytes };
@@ -190,6 +212,7 @@ impl Engine {
         }
         self.upkeep(now, out);
         self.ask_hungry(now, out);
+        self.tell_haves(now, out);
         self.dial(now, out);
         self.tell_completion(now, out);
     }
@@ -203,7 +226,8 @@ impl Engine {
             .then_some(self.upkeep_at);
         let dial = self.has_room_to_dial().then(|| self.pool.deadline()).flatten();
         let progress = (!self.stopping).then_some(self.progress_at);
-        [upkeep, dial, progress, self.guests.deadline()].into_iter().flatten().min()
+        let haves = (!self.haves.is_empty()).then_some(self.haves_at);
+        [upkeep, dial, progress, haves, self.guests.deadline()].into_iter().flatten().min()
     }
 
     /// A number for a connection that somebody opened to us.
@@ -256,7 +280,7 @@ impl Engine {
         self.started = true;
         for (piece, blocks) in std::mem::take(&mut self.partial) {
             if self.picker.resumed(piece, &blocks) {
-                out.push(Output::Check(piece));
+                out.push(Output::Check(piece, false));
             }
         }
         let trackers = std::mem::take(&mut self.trackers);
@@ -323,17 +347,19 @@ impl Engine {
             }
             Said::Piece(piece) => {
                 self.picker.has(piece);
-                self.mind_interest(now, peer, out);
+                if self.picker.is_missing(piece) {
+                    self.mind_interest(now, peer, out);
+                }
             }
             Said::Unchoked => {
                 self.hungry.insert(peer);
             }
             Said::Choked(owed) => {
-                owed.into_iter().for_each(|block| self.picker.refused(peer, block));
+                owed.into_iter().for_each(|block| self.refused(peer, block, out));
                 self.all_hungry();
             }
             Said::Rejected(block) => {
-                self.picker.refused(peer, block);
+                self.refused(peer, block, out);
                 self.all_hungry();
             }
             Said::Refused(spec) => out.push(Output::Send(peer, Message::Reject(spec))),
@@ -365,32 +391,6 @@ impl Engine {
         self.hungry.insert(peer);
     }
 
-    fn checked(&mut self, now: Time, piece: PieceIndex, good: bool, out: &mut Vec<Output>) {
-        if good {
-            self.picker.verified(piece);
-            self.tally.progressed(now, self.picker.wanted_left(), self.wanted_at_start);
-            out.push(Output::Tell(Event::Verified(piece)));
-            for (peer, session) in &mut self.sessions {
-                // BEP 3: a peer that has it need not be told.
-                if !session.theirs.contains(piece.at()) {
-                    session.last_said = now;
-                    out.push(Output::Send(*peer, Message::Have(piece.get())));
-                }
-            }
-            return;
-        }
-        self.tally.hash_failures += 1;
-        self.tally.wasted_bytes += u64::from(self.info.layout.piece_size(piece));
-        out.push(Output::Tell(Event::Failed(piece)));
-        if let Blame::Proven(liar) = self.picker.failed(piece) {
-            if let Some(session) = self.sessions.get(&liar) {
-                self.pool.ban(session.addr);
-            }
-            self.hang_up(now, liar, Why::Poisoned, out);
-        }
-        self.all_hungry();
-    }
-
     /// Closes a connection that we no longer want.
     fn hang_up(&mut self, now: Time, peer: PeerId, why: Why, out: &mut Vec<Output>) {
         out.push(Output::HangUp(peer));
@@ -411,7 +411,13 @@ impl Engine {
         let addr = session.addr;
         self.tally.ended(now, &session, self.pool.source(addr).unwrap_or("incoming"), &why);
         self.pool.lost(now, addr);
-        self.picker.left(peer, &session.theirs, session.asked.iter().map(|asked| asked.block));
+        let owed = session.asked.iter().map(|asked| asked.block);
+        let anew = self.picker.left(peer, &session.theirs, owed);
+        out.extend(anew.into_iter().map(Output::Forget));
+        if self.gone.len() >= GONE_MAX {
+            self.gone.pop_first();
+        }
+        self.gone.insert(peer, (addr, session.came_to_us));
         out.push(Output::Tell(Event::Left { peer, addr, why }));
         let fact = Fact::PeerLeft { peer: peer.0, addr: Addr::from(addr) };
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));

@@ -20,8 +20,13 @@ pub enum Output {
     HangUp(PeerId),
     /// Keep a block of an unfinished piece.
     Keep(Block, Bytes),
-    /// All blocks of the piece were kept: hash it, and store it if it is good.
-    Check(PieceIndex),
+    /// All blocks of the piece were kept: hash it, and store it if it is good. Whether the hash
+    /// of each block is to be told even then.
+    Check(PieceIndex, bool),
+    /// Drop what was kept of an unfinished piece: it begins anew.
+    Forget(PieceIndex),
+    /// Drop a block that was kept: it will come again.
+    Discard(Block),
     /// Read a block for upload.
     Load(PeerId, PieceIndex, BlockSpec),
     /// Send a datagram from the one UDP port.
@@ -45,9 +50,12 @@ pub enum Why {
     /// It broke the protocol.
     #[error("it broke the protocol: {0}")]
     Fault(#[from] Fault),
-    /// It sent a whole piece that is wrong: proof.
-    #[error("it sent a wrong piece")]
+    /// It sent wrong bytes: proof.
+    #[error("it sent wrong bytes")]
     Poisoned,
+    /// It gave nothing, and others wait for its place.
+    #[error("it was of no use, and others wait for its place")]
+    Replaced,
     /// No connection or no handshake in time.
     #[error("no answer in time")]
     Unanswered,
@@ -91,6 +99,13 @@ pub enum Event {
         addr: SocketAddr,
         /// Why.
         why: Why,
+    },
+    /// A peer was proven to have sent wrong bytes.
+    Banned {
+        /// The engine's number for it.
+        peer: PeerId,
+        /// Its address.
+        addr: SocketAddr,
     },
     /// A piece was verified and stored.
     Verified(PieceIndex),

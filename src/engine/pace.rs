@@ -1,19 +1,28 @@
 //! [`Pace`]: how much to ask of one peer at a time, and when to expect it.
 //!
-//! The window of requests follows the peer's measured rate times its round trip and a second of
-//! queue. While the window is what holds the rate back, that product is larger than the window,
-//! so it grows by itself until the rate does not; a slow peer holds no more than it can deliver
-//! soon.
+//! The window of requests begins like TCP's slow start: every block that arrives makes room for
+//! more, until blocks wait at the peer for longer than the way takes. From then on it follows the
+//! measured rate times the round trip and a second of queue. While the window is what holds the rate back, that product is
+//! larger than the window, so it still grows by itself; a slow peer holds no more than it can
+//! deliver soon. All peers are given the same second, so that, when nothing is left to ask for,
+//! all of them end at about the same time.
 
 use super::time::{SECOND_US, Time};
 use crate::torrent::BLOCK_LENGTH;
 
-/// Requests at the beginning, when nothing is known.
-const WINDOW_FIRST: usize = 16;
+/// Requests at the beginning, when nothing is known. A slow peer puts all of them into its socket,
+/// where no cancel reaches them, so they are few.
+const WINDOW_FIRST: usize = 8;
 /// Requests at the least: one being sent, one behind it.
 const WINDOW_MIN: usize = 2;
 /// Requests at the most, whatever a peer announces.
 const WINDOW_MAX: usize = 8192;
+/// Requests that each block makes room for in slow start, beside its own: requests are small and
+/// are nobody's congestion, so this may be steeper than TCP's.
+const SLOW_START_GAIN: usize = 7;
+/// Slow start ends when a block took so much longer than the quickest one, and half as long again:
+/// it waited at the peer.
+const SLOW_START_WAIT_US: u64 = SECOND_US / 20;
 /// How much further the window may reach after one measurement.
 const GROWTH_MAX: usize = 4;
 /// Requests that a peer takes if it does not say (`reqq`, BEP 10).
@@ -27,6 +36,9 @@ const STALL_US_MIN: u64 = 3 * SECOND_US;
 const STALL_US_MAX: u64 = 30 * SECOND_US;
 /// A peer from which nothing came yet stalls after this.
 const STALL_US_FIRST: u64 = 10 * SECOND_US;
+/// The round trip counts for no more than this in what is expected: a first block that waited
+/// for a slow disk is no distance.
+const TRIP_US_MAX: u64 = SECOND_US;
 
 /// What one peer delivers, and what it may be asked for.
 #[derive(Clone, Debug)]
@@ -35,6 +47,7 @@ pub(super) struct Pace {
     rate: u64,
     round_trip_us: Option<u64>,
     window: usize,
+    slow_start: bool,
     reqq: u32,
     measured_from: Time,
     measured_bytes: u64,
@@ -47,6 +60,7 @@ impl Pace {
             rate: 0,
             round_trip_us: None,
             window: WINDOW_FIRST,
+            slow_start: true,
             reqq: REQQ_DEFAULT,
             measured_from: now,
             measured_bytes: 0,
@@ -69,35 +83,54 @@ impl Pace {
     /// A block came that was asked at `asked`.
     pub(super) fn arrived(&mut self, now: Time, asked: Time, bytes: u32) {
         let trip_us = now.since_us(asked);
-        self.round_trip_us = Some(self.round_trip_us.map_or(trip_us, |best| best.min(trip_us)));
+        let least_us = self.round_trip_us.map_or(trip_us, |best| best.min(trip_us));
+        self.round_trip_us = Some(least_us);
+        self.slow_start &= trip_us - least_us < SLOW_START_WAIT_US.max(least_us / 2);
         self.measured_bytes += u64::from(bytes);
         if self.stalled {
             self.stalled = false;
             self.window = WINDOW_MIN;
         }
-        let span_us = now.since_us(self.measured_from);
-        if span_us < MEASURE_US {
-            if self.rate == 0 {
-                self.window = (self.window + 1).min(WINDOW_MAX);
-            }
-            return;
+        if self.slow_start {
+            self.window = (self.window + SLOW_START_GAIN).min(WINDOW_MAX);
         }
-        let sample = self.measured_bytes * SECOND_US / span_us;
-        self.rate = if self.rate == 0 { sample } else { (self.rate + sample) / 2 };
-        self.resumed(now);
+        let span_us = now.since_us(self.measured_from);
+        // Before one round trip has passed, nothing that was asked later can be here.
+        if span_us >= MEASURE_US.max(self.trip_us().unwrap_or(0)) {
+            self.measured(self.measured_bytes * SECOND_US / span_us);
+            self.resumed(now);
+        }
+    }
+
+    /// The rate was `sample` lately.
+    fn measured(&mut self, sample: u64) {
+        let grows = self.rate == 0 || self.slow_start;
+        self.rate = if grows { sample } else { (self.rate + sample) / 2 };
         let reach_us = self.round_trip_us.unwrap_or(0) + QUEUE_US;
         let wanted = (self.rate * reach_us / SECOND_US / u64::from(BLOCK_LENGTH)) as usize;
-        self.window = wanted.clamp(WINDOW_MIN, (self.window * GROWTH_MAX).min(WINDOW_MAX));
+        let least = if self.slow_start { self.window } else { WINDOW_MIN };
+        self.window = wanted.clamp(least, (self.window * GROWTH_MAX).min(WINDOW_MAX));
     }
 
     /// The peer owed blocks and sent none: it keeps one request, as a probe.
     pub(super) const fn stalled(&mut self) {
         self.stalled = true;
+        self.slow_start = false;
         self.rate = 0;
     }
 
     pub(super) const fn is_stalled(&self) -> bool {
         self.stalled
+    }
+
+    /// Bytes a second; zero if nothing is known.
+    pub(super) const fn rate(&self) -> u64 {
+        self.rate
+    }
+
+    /// The round trip, if anything came; at most [`TRIP_US_MAX`].
+    pub(super) fn trip_us(&self) -> Option<u64> {
+        self.round_trip_us.map(|us| us.min(TRIP_US_MAX))
     }
 
     /// How many requests may be under way.
@@ -107,12 +140,26 @@ impl Pace {
         if self.stalled { 1 } else { self.window.min(queued_max) }
     }
 
+    /// How many requests may be under way before the last ones are taken back: the peer became
+    /// slower than it was when they were made.
+    pub(super) fn window_at_most(&self) -> usize {
+        self.window() * 4 + WINDOW_FIRST
+    }
+
     /// How long until the last of `queued` bytes should be here, if anything is known.
     pub(super) fn expected_us(&self, queued: u64) -> Option<u64> {
         (self.rate > 0).then(|| {
-            let trip_us = self.round_trip_us.unwrap_or(0).min(SECOND_US);
-            (queued.saturating_mul(SECOND_US) / self.rate).saturating_add(trip_us)
+            let queue_us = queued.saturating_mul(SECOND_US) / self.rate;
+            queue_us.saturating_add(self.trip_us().unwrap_or(0))
         })
+    }
+
+    /// How many blocks it can deliver within `span_us`; none are promised of a peer of which
+    /// nothing is known.
+    pub(super) fn deliverable(&self, span_us: u64) -> usize {
+        let trip_us = self.trip_us().unwrap_or(0);
+        let bytes = self.rate.saturating_mul(span_us.saturating_sub(trip_us)) / SECOND_US;
+        (bytes / u64::from(BLOCK_LENGTH)) as usize
     }
 
     /// How long a peer that owes blocks may be silent.
@@ -128,25 +175,35 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Delivers `blocks` at `rate` with `trip_us` of latency, window always full.
-    fn deliver(pace: &mut Pace, blocks: u64, rate: u64, trip_us: u64) -> Time {
-        let mut now = Time(0);
+    /// A peer that answers at `rate`, `trip_us` away, for `span_us`: blocks that arrived.
+    fn deliver(pace: &mut Pace, span_us: u64, rate: u64, trip_us: u64) -> u64 {
+        let block_us = u64::from(BLOCK_LENGTH) * SECOND_US / rate;
+        let mut asked = std::collections::VecDeque::new();
+        let (mut now, mut free_at, mut blocks) = (Time(0), Time(0), 0);
         pace.resumed(now);
-        for _ in 0..blocks {
-            let by_rate = u64::from(BLOCK_LENGTH) * SECOND_US / rate;
-            let by_window = trip_us / pace.window() as u64;
-            now = now + by_rate.max(by_window);
-            pace.arrived(now, Time(now.0.saturating_sub(trip_us)), BLOCK_LENGTH);
+        while now.0 < span_us {
+            while asked.len() < pace.window() {
+                free_at = free_at.max(now + trip_us) + block_us;
+                asked.push_back((now, free_at));
+            }
+            let Some((at, arrives)) = asked.pop_front() else { break };
+            now = arrives;
+            pace.arrived(now, at, BLOCK_LENGTH);
+            blocks += 1;
         }
-        now
+        blocks
     }
 
     #[test]
-    fn a_far_fast_peer_is_kept_full() {
+    fn a_far_fast_peer_is_full_after_a_few_round_trips_and_stays_so() {
+        let (rate, trip_us) = (62_500_000, SECOND_US / 5);
         let mut pace = Pace::new(Time(0));
         pace.announced(2000);
-        let rate = 62_500_000;
-        deliver(&mut pace, 10_000, rate, SECOND_US / 5);
+        let span_us = 5 * SECOND_US;
+        let blocks = deliver(&mut pace, span_us, rate, trip_us);
+        let could = (span_us - trip_us) * rate / SECOND_US / u64::from(BLOCK_LENGTH);
+        // Three round trips of ramp, most of them at a part of the rate, are less than a tenth.
+        assert!(blocks * 10 >= could * 9, "{blocks} blocks of {could}");
         let in_flight = pace.window() as u64 * u64::from(BLOCK_LENGTH);
         assert!(in_flight >= rate / 5, "{in_flight} bytes under way of {}", rate / 5);
     }
@@ -154,19 +211,38 @@ mod tests {
     #[test]
     fn a_slow_peer_holds_only_what_it_delivers_soon() {
         let mut pace = Pace::new(Time(0));
-        deliver(&mut pace, 100, 50_000, 20_000);
+        deliver(&mut pace, 30 * SECOND_US, 50_000, 20_000);
         assert!(pace.window() <= 4, "{}", pace.window());
+    }
+
+    #[test]
+    fn a_peer_that_becomes_slow_has_its_last_requests_taken_back() {
+        let mut pace = Pace::new(Time(0));
+        deliver(&mut pace, 5 * SECOND_US, 5_000_000, 20_000);
+        let before = pace.window();
+        deliver(&mut pace, 20 * SECOND_US, 50_000, 20_000);
+        assert!(before > pace.window_at_most(), "{before} of {}", pace.window_at_most());
     }
 
     #[test]
     fn reqq_is_respected_and_a_stalled_peer_has_one_probe() {
         let mut pace = Pace::new(Time(0));
         pace.announced(5);
-        deliver(&mut pace, 1000, 10_000_000, 1000);
+        deliver(&mut pace, 5 * SECOND_US, 10_000_000, 1000);
         assert_eq!(pace.window(), 5);
         pace.stalled();
         assert_eq!(pace.window(), 1);
         pace.arrived(Time(60 * SECOND_US), Time(59 * SECOND_US), BLOCK_LENGTH);
         assert!(!pace.is_stalled());
+    }
+
+    #[test]
+    fn what_can_be_delivered_in_time_leaves_out_the_way() {
+        let mut pace = Pace::new(Time(0));
+        assert_eq!(pace.deliverable(SECOND_US), 0);
+        deliver(&mut pace, 30 * SECOND_US, 1_638_400, SECOND_US / 5);
+        let blocks = pace.deliverable(SECOND_US);
+        assert!((77..=81).contains(&blocks), "{blocks} of 80");
+        assert_eq!(pace.deliverable(SECOND_US / 10), 0);
     }
 }

@@ -1,11 +1,12 @@
 //! [`Pool`]: peers known, and when to dial which.
 //!
 //! Peers come from guests, the command line and torrents, in any number; the pool keeps at most
-//! [`KNOWN_MAX`], dials those that failed least first, and backs off from those that fail.
+//! [`KNOWN_MAX`], dials those that failed least first, in the order in which they became due, and
+//! backs off from those that fail.
 
 use super::time::{SECOND_US, Time};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Addresses kept; what comes beyond that is dropped.
 pub(super) const KNOWN_MAX: usize = 3000;
@@ -14,8 +15,9 @@ const DIALLING_MAX: usize = 32;
 /// Wait after the first failure; doubled by each further one.
 const RETRY_US_FIRST: u64 = 2 * SECOND_US;
 const RETRY_US_MAX: u64 = 5 * 60 * SECOND_US;
-/// As how many failures a broken protocol counts.
+/// As how many failures a broken protocol counts, and having been of no use.
 const OFFENCE_COUNTS: u32 = 4;
+const USELESS_COUNTS: u32 = 3;
 /// Failures in a row after which an address is forgotten, unless the user named it.
 const FAILURES_MAX: u32 = 8;
 
@@ -41,9 +43,14 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     known: BTreeMap<SocketAddr, Known>,
-    /// Idle peers by when they may be dialled, then by failures.
-    queue: BTreeSet<(Time, u32, SocketAddr)>,
+    /// Idle peers by when they may be dialled.
+    waiting: BTreeSet<(Time, SocketAddr)>,
+    /// Idle peers that may be dialled now, by failures, then by when that was so.
+    due: BTreeSet<(u32, Time, SocketAddr)>,
     dialling: usize,
+    /// Where liars came to us from. An address of theirs is as good as another, so they may not
+    /// come again; others behind the same one may still be dialled.
+    banned: BTreeSet<IpAddr>,
 }
 
 impl Pool {
@@ -55,30 +62,36 @@ impl Pool {
         }
         let source = source.to_owned();
         self.known.insert(addr, Known { state: State::Idle(now), failures: 0, source, kept });
-        self.queue.insert((now, 0, addr));
+        self.waiting.insert((now, addr));
         true
     }
 
     /// The next peer to dial, if one is due; it counts as being dialled from then on.
     pub(super) fn next(&mut self, now: Time) -> Option<SocketAddr> {
-        if self.dialling >= DIALLING_MAX {
+        if self.dialling >= DIALLING_MAX || !self.has_due(now) {
             return None;
         }
-        let first = *self.queue.first()?;
-        let (due, _, addr) = first;
-        if due > now {
-            return None;
-        }
-        self.queue.remove(&first);
+        let (_, _, addr) = self.due.pop_first()?;
         self.known.get_mut(&addr)?.state = State::Dialling;
         self.dialling += 1;
         Some(addr)
     }
 
+    /// Whether somebody could be dialled.
+    pub(super) fn has_due(&mut self, now: Time) -> bool {
+        while let Some(&(time, addr)) = self.waiting.first().filter(|(time, _)| *time <= now) {
+            self.waiting.pop_first();
+            let failures = self.known.get(&addr).map_or(0, |known| known.failures);
+            self.due.insert((failures, time, addr));
+        }
+        !self.due.is_empty()
+    }
+
     /// When [`next`](Self::next) may have an answer, if there is room to dial.
     pub(super) fn deadline(&self) -> Option<Time> {
-        let room = self.dialling < DIALLING_MAX;
-        self.queue.first().filter(|_| room).map(|(due, _, _)| *due)
+        let due = self.due.first().map(|(_, time, _)| *time);
+        let next = due.or_else(|| self.waiting.first().map(|(time, _)| *time));
+        next.filter(|_| self.dialling < DIALLING_MAX)
     }
 
     /// A dial succeeded, or the peer came to us.
@@ -111,7 +124,7 @@ impl Pool {
         let wait_us = RETRY_US_FIRST << (known.failures - 1).min(10);
         let due = now + wait_us.min(RETRY_US_MAX);
         known.state = State::Idle(due);
-        self.queue.insert((due, known.failures, addr));
+        self.waiting.insert((due, addr));
     }
 
     /// It broke the protocol: when it is [`lost`](Self::lost), it is left alone for longer.
@@ -121,12 +134,27 @@ impl Pool {
         }
     }
 
-    /// Never dial it again.
-    pub(super) fn ban(&mut self, addr: SocketAddr) {
+    /// It was of no use, and others wait: when it is [`lost`](Self::lost), they come first.
+    pub(super) fn replaced(&mut self, addr: SocketAddr) {
+        if let Some(known) = self.known.get_mut(&addr) {
+            known.failures += USELESS_COUNTS;
+        }
+    }
+
+    /// Never dial it again, nor let it in from the same host if it came to us.
+    pub(super) fn ban(&mut self, addr: SocketAddr, came_to_us: bool) {
+        if came_to_us && self.banned.len() < KNOWN_MAX {
+            self.banned.insert(addr.ip());
+        }
         self.leave_state(addr);
         if let Some(known) = self.known.get_mut(&addr) {
             known.state = State::Banned;
         }
+    }
+
+    /// Whether a peer that comes from `addr` is to be sent away.
+    pub(super) fn is_banned(&self, addr: SocketAddr) -> bool {
+        self.banned.contains(&addr.ip())
     }
 
     /// Who told us of `addr`.
@@ -136,15 +164,16 @@ impl Pool {
 
     /// Peers that are neither connected nor being dialled nor banned.
     pub(super) fn idle_count(&self) -> usize {
-        self.queue.len()
+        self.waiting.len() + self.due.len()
     }
 
     fn leave_state(&mut self, addr: SocketAddr) {
         let Some(known) = self.known.get(&addr) else { return };
         match known.state {
             State::Dialling => self.dialling -= 1,
-            State::Idle(due) => {
-                self.queue.remove(&(due, known.failures, addr));
+            State::Idle(time) => {
+                self.waiting.remove(&(time, addr));
+                self.due.remove(&(known.failures, time, addr));
             }
             State::Connected | State::Banned => {}
         }
@@ -209,10 +238,39 @@ mod tests {
         pool.found(Time(0), addr(1), "test", true);
         assert_eq!(pool.next(Time(0)), Some(addr(1)));
         pool.connected(addr(1));
-        pool.ban(addr(1));
+        pool.ban(addr(1), false);
         pool.lost(Time(1), addr(1));
         assert!(!pool.found(Time(2), addr(1), "test", true));
         assert_eq!(pool.next(Time(u64::MAX)), None);
+    }
+
+    #[test]
+    fn who_failed_least_comes_first_and_who_was_of_no_use_last() {
+        let mut pool = Pool::default();
+        for n in 1..=3 {
+            pool.found(Time(0), addr(n), "test", false);
+        }
+        for n in 1..=3 {
+            assert_eq!(pool.next(Time(0)), Some(addr(n)));
+            pool.connected(addr(n));
+        }
+        pool.replaced(addr(1));
+        pool.lost(Time(0), addr(1));
+        pool.lost(Time(SECOND_US), addr(2));
+        pool.lost(Time(SECOND_US), addr(2));
+        pool.lost(Time(2 * SECOND_US), addr(3));
+        let later = Time(3600 * SECOND_US);
+        let order: Vec<_> = std::iter::from_fn(|| pool.next(later)).collect();
+        assert_eq!(order, [addr(3), addr(2), addr(1)]);
+    }
+
+    #[test]
+    fn a_liar_that_came_to_us_may_not_come_from_another_port() {
+        let mut pool = Pool::default();
+        pool.ban(addr(1), true);
+        pool.ban(addr(2), false);
+        assert!(pool.is_banned(SocketAddr::new(addr(1).ip(), 9)));
+        assert!(!pool.is_banned(addr(2)), "its neighbours may come");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use super::pace::Pace;
 use super::time::Time;
-use crate::torrent::{Bitfield, Block, Layout, PieceIndex};
+use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Layout, PieceIndex};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::{BlockSpec, Fault, Message};
 use bytes::Bytes;
@@ -27,6 +27,8 @@ const LET_GO_MAX: usize = 10_000;
 pub(super) struct Asked {
     pub(super) block: Block,
     pub(super) at: Time,
+    /// When the block should be here, as far as was known when it was asked.
+    pub(super) expected: Option<Time>,
 }
 
 /// What a message meant.
@@ -66,6 +68,7 @@ pub(super) enum Said {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) addr: SocketAddr,
+    pub(super) came_to_us: bool,
     pub(super) joined: Time,
     pub(super) peer_id: [u8; 20],
     pub(super) client: Option<String>,
@@ -82,6 +85,7 @@ pub(super) struct Session {
     pub(super) last_said: Time,
     /// Requests under way, oldest first.
     pub(super) asked: VecDeque<Asked>,
+    asked_bytes: u64,
     let_go: VecDeque<Block>,
     /// What it asked of us and is still to be read from disk.
     pub(super) requests: VecDeque<(PieceIndex, BlockSpec)>,
@@ -95,12 +99,49 @@ pub(super) struct Session {
     /// Since the choker's last round.
     pub(super) downloaded_lately: u64,
     pub(super) uploaded_lately: u64,
+    /// A block of it arrived.
+    pub(super) served: bool,
+    /// Since when it stalls.
+    pub(super) stalled_since: Option<Time>,
+    /// Since when it chokes us, or does not.
+    pub(super) choke_changed: Time,
+    /// How long it owed us something.
+    pub(super) busy: Span,
+    /// How long it could have been asked and was not.
+    pub(super) idle: Span,
+}
+
+/// Time in a state: how long so far, and since when, if it is in it now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    us: u64,
+    since: Option<Time>,
+}
+
+impl Span {
+    /// It is in the state from now on, or is not.
+    fn set(&mut self, now: Time, on: bool) {
+        match (self.since, on) {
+            (None, true) => self.since = Some(now),
+            (Some(since), false) => {
+                self.us += now.since_us(since);
+                self.since = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Microseconds in the state.
+    pub(super) fn total_us(&self, now: Time) -> u64 {
+        self.us + self.since.map_or(0, |since| now.since_us(since))
+    }
 }
 
 impl Session {
-    pub(super) fn new(now: Time, addr: SocketAddr, piece_count: usize) -> Self {
+    pub(super) fn new(now: Time, addr: SocketAddr, came_to_us: bool, piece_count: usize) -> Self {
         Self {
             addr,
+            came_to_us,
             joined: now,
             peer_id: [0; 20],
             client: None,
@@ -115,6 +156,7 @@ impl Session {
             last_block: now,
             last_said: now,
             asked: VecDeque::new(),
+            asked_bytes: 0,
             let_go: VecDeque::new(),
             requests: VecDeque::new(),
             serving: 0,
@@ -124,6 +166,11 @@ impl Session {
             uploaded_bytes: 0,
             downloaded_lately: 0,
             uploaded_lately: 0,
+            served: false,
+            stalled_since: None,
+            choke_changed: now,
+            busy: Span::default(),
+            idle: Span::default(),
         }
     }
 
@@ -141,9 +188,10 @@ impl Session {
             | Message::Port(_)
             | Message::Suggest(_)
             | Message::AllowedFast(_) => Ok(Said::Nothing),
-            Message::Choke => Ok(self.hear_choke()),
+            Message::Choke => Ok(self.hear_choke(now)),
             Message::Unchoke => {
                 self.chokes_us = false;
+                self.choke_changed = now;
                 Ok(Said::Unchoked)
             }
             Message::Interested => {
@@ -190,8 +238,7 @@ impl Session {
     fn hear_reject(&mut self, spec: BlockSpec, layout: &Layout) -> Said {
         let block = layout.block_at(spec.index, spec.offset, spec.length);
         let Some(block) = block else { return Said::Nothing };
-        if let Some(at) = self.asked.iter().position(|asked| asked.block == block) {
-            self.asked.remove(at);
+        if self.take_asked(block).is_some() {
             return Said::Rejected(block);
         }
         // Of a block that was given up: it will not come late either.
@@ -206,16 +253,15 @@ impl Session {
         if dropped && self.fast { Said::Refused(spec) } else { Said::Nothing }
     }
 
-    fn hear_choke(&mut self) -> Said {
+    fn hear_choke(&mut self, now: Time) -> Said {
         self.chokes_us = true;
+        self.choke_changed = now;
         if self.fast {
             // BEP 6: a choke drops nothing; what will not come is rejected.
             return Said::Choked(Vec::new());
         }
-        let owed: Vec<Block> = self.asked.drain(..).map(|asked| asked.block).collect();
         // What was already on its way when the choke was sent may still arrive.
-        owed.iter().for_each(|block| self.let_go(*block));
-        Said::Choked(owed)
+        Said::Choked(self.give_up_beyond(0))
     }
 
     fn hear_request(&mut self, spec: BlockSpec, layout: &Layout) -> Result<Said, Fault> {
@@ -247,10 +293,10 @@ impl Session {
         let unrequested = Fault::Unrequested { index, offset };
         let block =
             layout.block_at(index, offset, data.len() as u32).ok_or_else(|| unrequested.clone())?;
-        if let Some(at) = self.asked.iter().position(|asked| asked.block == block) {
-            let asked = self.asked.remove(at).map_or(now, |asked| asked.at);
+        if let Some(asked) = self.take_asked(block) {
             self.last_block = now;
-            return Ok(Said::Block(block, asked, data));
+            self.stalled_since = None;
+            return Ok(Said::Block(block, asked.at, data));
         }
         match self.let_go.iter().position(|gone| *gone == block) {
             Some(at) => {
@@ -284,24 +330,72 @@ impl Session {
         self.extension_ids.get(name).copied()
     }
 
+    /// Whether it can be asked for blocks.
+    pub(super) const fn is_ready(&self) -> bool {
+        !self.chokes_us && self.we_are_interested
+    }
+
     /// The block was asked of it.
     pub(super) fn ask(&mut self, now: Time, block: Block) {
         if self.asked.is_empty() {
             self.pace.resumed(now);
             self.last_block = now;
         }
-        self.asked.push_back(Asked { block, at: now });
+        let expected = self.next_expected_us().map(|us| now + us);
+        self.asked_bytes += u64::from(block.length());
+        self.asked.push_back(Asked { block, at: now, expected });
+    }
+
+    /// Bytes that it owes.
+    pub(super) const fn asked_bytes(&self) -> u64 {
+        self.asked_bytes
+    }
+
+    /// How long one more block would take, if anything is known.
+    pub(super) fn next_expected_us(&self) -> Option<u64> {
+        self.pace.expected_us(self.asked_bytes + u64::from(BLOCK_LENGTH))
+    }
+
+    /// How long the last of the first `queued` bytes that it owes will take. The later its next
+    /// block is already, the longer; of a peer of which nothing is known, as long as it is given.
+    pub(super) fn expected_from(&self, now: Time, queued: u64) -> u64 {
+        let patience_us = || self.patience_ends().map_or(0, |end| end.since_us(now));
+        let expected_us = self.pace.expected_us(queued).unwrap_or_else(patience_us);
+        let due = self.asked.front().and_then(|asked| asked.expected);
+        expected_us.saturating_add(due.map_or(0, |due| now.since_us(due)))
     }
 
     /// It need not send the block any more; whether it was owed.
     pub(super) fn give_up(&mut self, block: Block) -> bool {
-        let before = self.asked.len();
-        self.asked.retain(|asked| asked.block != block);
-        let owed = self.asked.len() < before;
+        let owed = self.take_asked(block).is_some();
         if owed {
             self.let_go(block);
         }
         owed
+    }
+
+    /// It need not send the blocks that it was asked for last, beyond the first `count`.
+    pub(super) fn give_up_beyond(&mut self, count: usize) -> Vec<Block> {
+        let last = self.asked.split_off(count.min(self.asked.len()));
+        let blocks: Vec<Block> = last.into_iter().map(|asked| asked.block).collect();
+        for block in &blocks {
+            self.asked_bytes -= u64::from(block.length());
+            self.let_go(*block);
+        }
+        blocks
+    }
+
+    /// It owes blocks and is silent.
+    pub(super) fn stalled(&mut self, now: Time) {
+        self.pace.stalled();
+        self.stalled_since.get_or_insert(now);
+    }
+
+    /// Notes whether it owes something now, or could be asked and is not.
+    pub(super) fn mind_idle(&mut self, now: Time) {
+        let busy = !self.asked.is_empty();
+        self.busy.set(now, busy);
+        self.idle.set(now, self.is_ready() && !busy);
     }
 
     /// When it must have sent something, if it owes anything.
@@ -319,6 +413,13 @@ impl Session {
         self.choked_by_us = true;
         let dropped = self.requests.drain(..).map(|(_, spec)| spec);
         if self.fast { dropped.collect() } else { Vec::new() }
+    }
+
+    fn take_asked(&mut self, block: Block) -> Option<Asked> {
+        let at = self.asked.iter().position(|asked| asked.block == block)?;
+        let asked = self.asked.remove(at)?;
+        self.asked_bytes -= u64::from(block.length());
+        Some(asked)
     }
 
     fn let_go(&mut self, block: Block) {

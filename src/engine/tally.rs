@@ -2,7 +2,7 @@
 
 use super::output::Why;
 use super::session::Session;
-use super::time::Time;
+use super::time::{SECOND_US, Time};
 use std::net::SocketAddr;
 
 /// Peers that a report lists; of the rest only the sums are known.
@@ -42,6 +42,10 @@ pub struct PeerReport {
     pub uploaded_bytes: u64,
     /// How long it was here.
     pub connected_us: u64,
+    /// Bytes a second that it delivered while it owed us something.
+    pub rate: u64,
+    /// How long it would have sent more, but was asked for nothing.
+    pub idle_us: u64,
     /// Why it left, if it did.
     pub left: Option<String>,
 }
@@ -97,6 +101,7 @@ impl Tally {
 }
 
 fn report_of(now: Time, session: &Session, source: &str, left: Option<String>) -> PeerReport {
+    let busy_us = session.busy.total_us(now).max(1);
     PeerReport {
         addr: session.addr,
         client: session.client.clone(),
@@ -104,6 +109,8 @@ fn report_of(now: Time, session: &Session, source: &str, left: Option<String>) -
         downloaded_bytes: session.downloaded_bytes,
         uploaded_bytes: session.uploaded_bytes,
         connected_us: now.since_us(session.joined),
+        rate: session.downloaded_bytes.saturating_mul(SECOND_US) / busy_us,
+        idle_us: session.idle.total_us(now),
         left,
     }
 }

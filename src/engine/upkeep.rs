@@ -15,6 +15,8 @@ const PROGRESS_US: u64 = 5 * SECOND_US;
 const ANSWER_US_MAX: u64 = 10 * SECOND_US;
 /// A peer that says nothing for longer is gone (BEP 3: "generally sent once every two minutes").
 const SILENCE_US_MAX: u64 = 150 * SECOND_US;
+/// How often peers are told of new pieces: many in one write cost less than each alone.
+const HAVES_US: u64 = SECOND_US / 20;
 /// A keep-alive is sent after this much silence of ours.
 const KEEP_ALIVE_US: u64 = 100 * SECOND_US;
 
@@ -43,12 +45,16 @@ impl Engine {
             out.push(Output::Tell(Event::Report { level, guest, subject, text }));
         }
         self.drop_the_silent(now, out);
-        self.relieve_stalled(now);
+        self.relieve_stalled(now, out);
+        self.relieve_slow(out);
+        self.measure_rates();
+        self.turn_over(now, out);
         self.rechoke(now, out);
         let peers: Vec<PeerId> = self.sessions.keys().copied().collect();
         for peer in peers {
             self.mind_interest(now, peer, out);
         }
+        self.sessions.values_mut().for_each(|session| session.mind_idle(now));
         self.keep_alive(now, out);
         self.all_hungry();
     }
@@ -67,6 +73,23 @@ impl Engine {
         for (peer, why) in leaving {
             self.hang_up(now, peer, why, out);
         }
+    }
+
+    /// Tells everyone of the pieces that were verified, a few times a second at most.
+    pub(super) fn tell_haves(&mut self, now: Time, out: &mut Vec<Output>) {
+        if self.haves.is_empty() || now < self.haves_at {
+            return;
+        }
+        self.haves_at = now + HAVES_US;
+        for (peer, session) in &mut self.sessions {
+            // BEP 3: a peer that has it need not be told.
+            let news = self.haves.iter().filter(|piece| !session.theirs.contains(piece.at()));
+            for piece in news {
+                session.last_said = now;
+                out.push(Output::Send(*peer, Message::Have(piece.get())));
+            }
+        }
+        self.haves.clear();
     }
 
     fn keep_alive(&mut self, now: Time, out: &mut Vec<Output>) {

@@ -27,6 +27,8 @@ pub enum EventLine<'a> {
     PeerJoined { t: f64, addr: String, came_to_us: bool },
     /// A peer is gone, or a dial failed, and why.
     PeerLeft { t: f64, addr: String, why: String },
+    /// A peer is proven to have sent wrong bytes, and not talked to any more.
+    PeerBanned { t: f64, addr: String },
     /// A piece was verified and stored.
     PieceVerified { t: f64, piece: u32 },
     /// A piece failed its check.

@@ -62,8 +62,14 @@ pub struct Peer {
     pub downloaded_bytes: u64,
     /// Bytes of blocks sent to it.
     pub uploaded_bytes: u64,
+    /// Its share of all bytes received, from 0 to 1.
+    pub share: f64,
+    /// Bytes a second that it delivered while it owed us something.
+    pub rate: u64,
     /// How long it was here.
     pub connected_seconds: f64,
+    /// How long it would have sent more, but was asked for nothing.
+    pub idle_ms: u64,
     /// Why it left; null: it stayed to the end.
     pub left: Option<String>,
 }

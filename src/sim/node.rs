@@ -1,5 +1,6 @@
 //! [`Node`]: one engine with its link, and a disk that remembers only what is good.
 
+use crate::engine::picker::Digest;
 use crate::engine::{Engine, PeerId, Time};
 use crate::torrent::{Bitfield, Block, PieceIndex};
 use bytes::Bytes;
@@ -80,6 +81,10 @@ pub(super) struct Node {
     kept: BTreeSet<Block>,
 }
 
+/// What a good block hashes to, and one that is not.
+pub(super) const GOOD_DIGEST: Digest = [0; 20];
+const BAD_DIGEST: Digest = [1; 20];
+
 /// A block's bytes: all zeros if it is good, all ones if it is not.
 pub(super) fn block_bytes(good: bool, length: u32) -> Bytes {
     static GOOD: [u8; 128 << 10] = [0; 128 << 10];
@@ -109,27 +114,29 @@ impl Node {
         }
     }
 
-    /// Keeps a block of an unfinished piece; the last one kept counts.
+    /// Keeps a block of an unfinished piece; the first one kept counts, as on a real disk.
     pub(super) fn keep(&mut self, block: Block, data: &Bytes) {
-        self.kept.insert(block);
-        if data.first() == Some(&0) {
-            self.bad.remove(&block);
-        } else {
+        if self.kept.insert(block) && data.first() != Some(&0) {
             self.bad.insert(block);
         }
     }
 
-    /// Whether every block of the piece was kept and is good; forgets them.
+    /// Drops a block that was kept.
+    pub(super) fn discard(&mut self, block: Block) {
+        self.kept.remove(&block);
+        self.bad.remove(&block);
+    }
+
+    /// The digests of the piece's blocks; forgets them.
     ///
     /// # Panics
     /// If a block was not kept: the engine asked for a check too early.
-    pub(super) fn check(&mut self, blocks: impl Iterator<Item = Block>) -> bool {
-        let mut good = true;
-        for block in blocks {
+    pub(super) fn check(&mut self, blocks: impl Iterator<Item = Block>) -> Vec<Digest> {
+        let mut digest = |block| {
             assert!(self.kept.remove(&block), "{block:?} was never kept");
-            good &= !self.bad.remove(&block);
-        }
-        good
+            if self.bad.remove(&block) { BAD_DIGEST } else { GOOD_DIGEST }
+        };
+        blocks.map(&mut digest).collect()
     }
 
     /// Pieces that are verified.

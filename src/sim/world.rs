@@ -1,6 +1,6 @@
 //! [`World`]: nodes, links, and what will happen when.
 
-use super::node::{Far, Link, Manner, Node, NodeId, block_bytes};
+use super::node::{Far, GOOD_DIGEST, Link, Manner, Node, NodeId, block_bytes};
 use crate::engine::picker::Rank;
 use crate::engine::{Config, Engine, Event, Guest, Input, Output, PeerId, Report, Time};
 use crate::torrent::{Bitfield, Info, Layout, PieceHashes, SafePath};
@@ -236,10 +236,16 @@ impl World {
             Output::Send(peer, message) => self.send(node, peer, message),
             Output::HangUp(peer) => self.part(node, peer),
             Output::Keep(block, data) => self.of_mut(node).keep(block, &data),
-            Output::Check(piece) => {
+            Output::Forget(piece) => {
                 let blocks = self.info.layout.blocks(piece);
-                let good = self.of_mut(node).check(blocks);
-                let input = Input::Checked(piece, good);
+                blocks.for_each(|block| self.of_mut(node).discard(block));
+            }
+            Output::Discard(block) => self.of_mut(node).discard(block),
+            Output::Check(piece, _) => {
+                let blocks = self.info.layout.blocks(piece);
+                let digests = self.of_mut(node).check(blocks);
+                let good = digests.iter().all(|digest| *digest == GOOD_DIGEST);
+                let input = Input::Checked(piece, good, digests);
                 self.at(self.now + CHECK_US, Happening::Fact(node, input));
             }
             Output::Load(peer, _, spec) => self.load(node, peer, spec),
@@ -259,6 +265,7 @@ impl World {
             Event::Failed(_) => node.failures += 1,
             Event::Completed => node.completed_at = Some(now),
             Event::Joined { .. }
+            | Event::Banned { .. }
             | Event::Left { .. }
             | Event::Found { .. }
             | Event::Heard { .. }

@@ -1,5 +1,8 @@
 //! The engine told facts by hand: what a peer may not do, and that nothing else suffers from it.
 
+mod lies;
+mod turnover;
+
 use bytes::Bytes;
 use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
@@ -246,62 +249,24 @@ fn a_piece_counts_only_once_it_is_checked() {
     let (seed, asked) = told.seed(1);
     let other = told.peer(2);
     told.tell(Input::Received(seed, block(asked[0])));
-    assert!(!told.out.iter().any(|output| matches!(output, Output::Check(_))));
+    assert!(!told.out.iter().any(|output| matches!(output, Output::Check(..))));
     told.tell(Input::Received(seed, block(asked[1])));
     let piece = told.out.iter().find_map(|output| match output {
-        Output::Check(piece) => Some(*piece),
+        Output::Check(piece, _) => Some(*piece),
         _ => None,
     });
     assert_eq!(told.engine.have().count(), 9);
-    told.tell(Input::Checked(piece.expect("the piece is whole"), true));
+    told.tell(Input::Checked(piece.expect("the piece is whole"), true, Vec::new()));
     assert_eq!(told.engine.have().count(), 10);
     assert!(told.said(other).contains(&Message::Have(9)));
     assert!(told.out.contains(&Output::Tell(Event::Completed)));
 }
 
 #[test]
-fn a_bad_piece_is_asked_elsewhere_and_its_only_sender_is_hung_up_on() {
-    let mut told = Told::new(9);
-    let (liar, asked) = told.seed(1);
-    let (honest, _) = told.seed(2);
-    for spec in &asked {
-        told.tell(Input::Received(liar, block(*spec)));
-    }
-    let info = torrent_of(PIECES, 2 * BLOCK);
-    told.tell(Input::Checked(info.layout.piece(9).expect("the last piece"), false));
-    assert_eq!(told.why_left(liar), Some(&Why::Poisoned));
-    assert_eq!(told.asked(honest), asked);
-    let report = told.engine.report(told.now);
-    assert_eq!((report.hash_failures, report.wasted_bytes), (1, u64::from(2 * BLOCK)));
-}
-
-#[test]
-fn a_silent_peer_does_not_keep_a_piece_that_one_alone_may_send() {
-    let mut told = Told::new(9);
-    let (liar, asked) = told.seed(1);
-    let (silent, _) = told.seed(2);
-    for spec in &asked {
-        told.tell(Input::Received(liar, block(*spec)));
-    }
-    let info = torrent_of(PIECES, 2 * BLOCK);
-    told.tell(Input::Checked(info.layout.piece(9).expect("the last piece"), false));
-    assert_eq!(told.asked(silent), asked, "it may try alone");
-    let (honest, nothing) = told.seed(3);
-    assert_eq!(nothing, [], "only one may");
-    let mut again = Vec::new();
-    for _ in 0..120 {
-        told.now = told.now + SECOND_US / 10;
-        told.tell(Input::Deadline);
-        again.extend(told.asked(honest));
-    }
-    assert_eq!(again, asked);
-}
-
-#[test]
 fn a_silent_peer_keeps_one_probe_and_the_rest_goes_to_others() {
     let mut told = Told::new(0);
     let (silent, asked) = told.seed(1);
-    assert!(asked.len() > 10);
+    assert!(asked.len() > 4);
     let (honest, mut got) = told.seed(2);
     let mut asked_of_silent = 0;
     // The honest peer delivers whatever it is asked, a block a tenth of a second.
@@ -316,9 +281,9 @@ fn a_silent_peer_keeps_one_probe_and_the_rest_goes_to_others() {
             let whole: Vec<_> = told
                 .out
                 .iter()
-                .filter_map(|o| if let Output::Check(piece) = o { Some(*piece) } else { None })
+                .filter_map(|o| if let Output::Check(piece, _) = o { Some(*piece) } else { None })
                 .collect();
-            whole.into_iter().for_each(|piece| told.tell(Input::Checked(piece, true)));
+            whole.into_iter().for_each(|piece| told.tell(Input::Checked(piece, true, Vec::new())));
         }
     }
     assert!(told.engine.is_complete(), "{} pieces", told.engine.have().count());
@@ -339,7 +304,7 @@ fn a_request_that_the_only_peer_lost_is_asked_again() {
     }
     assert_eq!(again.first(), Some(&asked[1]));
     told.tell(Input::Received(seed, block(asked[1])));
-    assert!(told.out.iter().any(|output| matches!(output, Output::Check(_))));
+    assert!(told.out.iter().any(|output| matches!(output, Output::Check(..))));
 }
 
 #[test]

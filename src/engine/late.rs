@@ -1,0 +1,126 @@
+//! Late blocks: the engine's half that asks for a block again, takes requests back, and gives up
+//! on peers that are silent.
+//!
+//! When a peer has room and nothing is left that nobody was asked for, it is asked for blocks
+//! that others owe and will deliver clearly later; whoever loses gets a cancel. That is all that
+//! there is of an endgame.
+
+use super::output::Output;
+use super::scheduler::spec_of;
+use super::session::Session;
+use super::time::{SECOND_US, Time};
+use super::{Engine, PeerId};
+use crate::torrent::{BLOCK_LENGTH, Block};
+use crate::wire::Message;
+
+/// A block is asked twice only if the second peer should have it sooner by this much and by half.
+const SOONER_US: u64 = SECOND_US / 4;
+/// Blocks that may come twice in a whole download: so many, and one of so many that are wanted.
+/// Those that are owed twice now count as well: a cancel often comes too late.
+const DUPLICATES_MIN: u64 = 4;
+const DUPLICATES_ONE_OF: u64 = 128;
+
+impl Engine {
+    /// Asks `peer` for up to `room` blocks that others owe and will deliver clearly later, the
+    /// latest first.
+    pub(super) fn ask_again(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        room: usize,
+        out: &mut Vec<Output>,
+    ) {
+        let room = room.min(self.duplicates_left());
+        let Some(ours_us) = self.sessions.get(&peer).and_then(Session::next_expected_us) else {
+            return;
+        };
+        if room == 0 {
+            return;
+        }
+        let mut late = self.owed_later_than(now, peer, clearly_later(ours_us));
+        late.sort_unstable_by_key(|(expected_us, block)| (u64::MAX - expected_us, *block));
+        for (theirs_us, block) in late.into_iter().take(room) {
+            let Some(session) = self.sessions.get_mut(&peer) else { return };
+            if session.next_expected_us().is_none_or(|us| theirs_us < clearly_later(us)) {
+                return;
+            }
+            self.picker.asked_too(peer, block);
+            session.ask(now, block);
+            out.push(Output::Send(peer, Message::Request(spec_of(block))));
+        }
+    }
+
+    /// How many blocks may still be asked twice.
+    fn duplicates_left(&self) -> usize {
+        let block = u64::from(BLOCK_LENGTH);
+        let most = DUPLICATES_MIN + self.wanted_bytes / block / DUPLICATES_ONE_OF;
+        let spent = self.picker.owed_twice() as u64 + self.tally.duplicate_bytes / block;
+        most.saturating_sub(spent) as usize
+    }
+
+    /// Blocks that one other peer alone owes and `peer` could send, with how long they will take
+    /// if that is `least_us` or longer.
+    fn owed_later_than(&self, now: Time, peer: PeerId, least_us: u64) -> Vec<(u64, Block)> {
+        let Some(theirs) = self.sessions.get(&peer).map(|session| &session.theirs) else {
+            return Vec::new();
+        };
+        let mut owed = Vec::new();
+        for (_, session) in self.sessions.iter().filter(|(other, _)| **other != peer) {
+            let mut queued = session.asked_bytes();
+            for asked in session.asked.iter().rev() {
+                let expected_us = session.expected_from(now, queued);
+                if expected_us < least_us {
+                    // Those before it will be here even sooner.
+                    break;
+                }
+                queued -= u64::from(asked.block.length());
+                if theirs.contains(asked.block.piece().at())
+                    && self.picker.may_be_asked_again(peer, asked.block)
+                {
+                    owed.push((expected_us, asked.block));
+                }
+            }
+        }
+        owed
+    }
+
+    /// Takes the last requests back from peers that became slower than they were when asked:
+    /// others may have them.
+    pub(super) fn relieve_slow(&mut self, out: &mut Vec<Output>) {
+        let slow = self.sessions.iter().filter(|(_, s)| s.asked.len() > s.pace.window_at_most());
+        let slow: Vec<PeerId> = slow.map(|(peer, _)| *peer).collect();
+        for peer in slow {
+            let Some(session) = self.sessions.get_mut(&peer) else { continue };
+            for block in session.give_up_beyond(session.pace.window()) {
+                out.push(Output::Send(peer, Message::Cancel(spec_of(block))));
+                self.refused(peer, block, out);
+            }
+            self.all_hungry();
+        }
+    }
+
+    /// A peer owes blocks and is silent: others may have them. It is asked for one as a probe,
+    /// anew each time that its patience ends, because a request that it lost is never answered.
+    pub(super) fn relieve_stalled(&mut self, now: Time, out: &mut Vec<Output>) {
+        let silent = |session: &Session| session.patience_ends().is_some_and(|end| end <= now);
+        let stalled: Vec<PeerId> =
+            self.sessions.iter().filter(|(_, s)| silent(s)).map(|(peer, _)| *peer).collect();
+        for peer in stalled {
+            let Some(session) = self.sessions.get_mut(&peer) else { continue };
+            session.stalled(now);
+            for block in session.give_up_beyond(0) {
+                self.refused(peer, block, out);
+            }
+            self.all_hungry();
+        }
+    }
+
+    /// `peer` was asked for `block` and will not send it.
+    pub(super) fn refused(&mut self, peer: PeerId, block: Block, out: &mut Vec<Output>) {
+        out.extend(self.picker.refused(peer, block).map(Output::Forget));
+    }
+}
+
+const fn clearly_later(us: u64) -> u64 {
+    us.saturating_add(us / 2).saturating_add(SOONER_US)
+}

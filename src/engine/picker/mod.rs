@@ -1,0 +1,501 @@
+//! [`Picker`]: which block next.
+//!
+//! Facts are told (`joined`, `has`, `received`, `verified`), one question is asked
+//! ([`next`](Picker::next)). A wanted piece is in exactly one state at any time: had, fresh
+//! (nobody was asked), open (some block was), or being checked. Open pieces are finished before
+//! fresh ones are begun, so there are never many; among fresh ones a strategy's keys decide,
+//! through [`Rank`], and before both come those that the strategy calls urgent. A strategy can
+//! only reorder: what is asked, and whether the download ends, is decided here.
+//!
+//! A piece that failed its check is fetched again from one peer alone. If it fails again, that
+//! peer is the liar, by proof; if it is good, so are the liars of the first copy, block by block.
+//! Nobody honest is ever banned on suspicion.
+
+mod columns;
+mod evidence;
+mod open_piece;
+mod open_pieces;
+mod order;
+
+pub use evidence::Digest;
+
+use super::PeerId;
+use super::time::Time;
+use crate::torrent::{Bitfield, Block, Info, PieceIndex};
+use columns::Columns;
+use evidence::Evidence;
+use open_piece::{BlockState, OpenPiece};
+use open_pieces::OpenPieces;
+use order::Order;
+use rtor_plugin::strategy::{Ranker, Swarm};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The priority of a piece that is wanted like any other.
+pub const NORMAL: u8 = 4;
+/// Open pieces at most: beyond that no fresh one is begun, whatever the peers have.
+pub const OPEN_MAX: usize = 4096;
+
+/// An order of pieces: what a strategy answers, or a closure in a test.
+pub trait Rank {
+    /// When this number changes, all keys are to be asked for again.
+    fn epoch(&mut self, swarm: &Swarm<'_>) -> u64;
+    /// Writes the keys of `pieces`, smaller first.
+    fn rank(&mut self, swarm: &Swarm<'_>, pieces: &[u32], keys: &mut [u64]);
+}
+
+impl Rank for Ranker {
+    fn epoch(&mut self, swarm: &Swarm<'_>) -> u64 {
+        Self::epoch(self, swarm)
+    }
+
+    fn rank(&mut self, swarm: &Swarm<'_>, pieces: &[u32], keys: &mut [u64]) {
+        Self::rank(self, swarm, pieces, keys);
+    }
+}
+
+/// What became of a block that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was new; `losers` were asked for it too and need not send it any more.
+    New {
+        /// Others who were asked.
+        losers: Vec<PeerId>,
+        /// Whether it was the last one: the piece can be checked.
+        whole: bool,
+    },
+    /// It is here already, or not wanted from this peer.
+    Duplicate,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// The peer.
+    pub peer: PeerId,
+    /// What it has.
+    pub theirs: &'a Bitfield,
+    /// For how many blocks at most.
+    pub room: usize,
+}
+
+/// A piece of which a peer could be asked for blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub piece: PieceIndex,
+    /// Until when the strategy would like to have it, if it is urgent.
+    pub by: Option<Time>,
+    /// Whether the peer would have to send all of it alone.
+    pub alone: bool,
+    /// How many connected peers have it.
+    pub holders: u16,
+}
+
+/// Which block next: the state of every piece, and of every block of open pieces.
+pub struct Picker {
+    info: Arc<Info>,
+    columns: Columns,
+    /// Wanted and not had.
+    missing: Bitfield,
+    missing_count: usize,
+    left_bytes: u64,
+    /// Wanted pieces of which no block was asked.
+    order: Order,
+    checking: Bitfield,
+    open: OpenPieces,
+    /// The piece that a peer was last asked for blocks of.
+    current: BTreeMap<PeerId, PieceIndex>,
+    urgent: Vec<(PieceIndex, Time)>,
+    evidence: Evidence,
+}
+
+impl Picker {
+    /// A picker that has `have` and wants `wanted`.
+    #[must_use]
+    pub fn new(info: Arc<Info>, have: Bitfield, wanted: &Bitfield, seed: u64) -> Self {
+        let count = info.layout.piece_count();
+        let mut missing = Bitfield::new(count);
+        let mut priority = vec![0; count];
+        let mut left_bytes = 0;
+        for piece in info.layout.pieces().filter(|piece| wanted.contains(piece.at())) {
+            priority[piece.at()] = NORMAL;
+            if !have.contains(piece.at()) {
+                missing.insert(piece.at());
+                left_bytes += u64::from(info.layout.piece_size(piece));
+            }
+        }
+        let (availability, have_count) = (vec![0; count], have.count() as u32);
+        Self {
+            columns: Columns { availability, priority, have, have_count, seed, playhead: 0 },
+            missing_count: missing.count(),
+            left_bytes,
+            order: Order::new(missing.clone()),
+            missing,
+            checking: Bitfield::new(count),
+            open: OpenPieces::default(),
+            current: BTreeMap::new(),
+            urgent: Vec::new(),
+            evidence: Evidence::default(),
+            info,
+        }
+    }
+
+    /// Blocks of `piece` that an earlier run left on disk, unverified. Whether they were all of
+    /// it: the piece can be checked.
+    pub fn resumed(&mut self, piece: PieceIndex, blocks: &[usize]) -> bool {
+        if !self.order.remove(piece.at()) {
+            return false;
+        }
+        let mut open = self.untouched(piece);
+        blocks.iter().for_each(|number| open.received(*number, None));
+        let whole = open.is_whole();
+        if whole {
+            self.checking.insert(piece.at());
+        }
+        self.open.insert(piece, open);
+        whole
+    }
+
+    /// A peer with these pieces is here.
+    pub fn joined(&mut self, has: &Bitfield) {
+        for piece in has.iter() {
+            self.columns.gained(piece);
+            self.order.soil(piece as u32);
+        }
+    }
+
+    /// A peer has one more piece.
+    pub fn has(&mut self, piece: PieceIndex) {
+        self.columns.gained(piece.at());
+        self.order.soil(piece.get());
+    }
+
+    /// A peer with these pieces is gone; `asked` are the blocks that it owed. The pieces that
+    /// begin anew, without what was received of them.
+    #[must_use]
+    pub fn left(
+        &mut self,
+        peer: PeerId,
+        has: &Bitfield,
+        asked: impl IntoIterator<Item = Block>,
+    ) -> Vec<PieceIndex> {
+        for piece in has.iter() {
+            self.columns.lost(piece);
+            self.order.soil(piece as u32);
+        }
+        let refused = asked.into_iter().filter_map(|block| self.refused(peer, block));
+        let mut anew: Vec<PieceIndex> = refused.collect();
+        self.current.remove(&peer);
+        // A piece that only this peer may send is free again, from its first block.
+        let held = self.open.iter().filter(|(_, open)| open.is_held_by(peer) && !open.is_whole());
+        let stranded: Vec<PieceIndex> = held.map(|(piece, _)| piece).collect();
+        for piece in stranded {
+            self.fetch_alone(piece);
+            anew.push(piece);
+        }
+        anew
+    }
+
+    /// `peer` was asked for `block` and will not send it. Its piece, if that begins anew, without
+    /// what was received of it.
+    #[must_use]
+    pub fn refused(&mut self, peer: PeerId, block: Block) -> Option<PieceIndex> {
+        let piece = block.piece();
+        self.open.change(piece, |open| open.refused(block.number(), peer));
+        let open = self.open.get(piece)?;
+        if open.is_held_by(peer) && open.owed() == 0 && !open.is_whole() {
+            // Who alone may send it does not: somebody else may, from the first block on.
+            self.fetch_alone(piece);
+            return Some(piece);
+        }
+        self.close_if_untouched(piece);
+        None
+    }
+
+    /// `block` came from `peer`, who was asked for it.
+    pub fn received(&mut self, peer: PeerId, block: Block) -> Arrival {
+        let piece = block.piece();
+        if self.checking.contains(piece.at()) {
+            return Arrival::Duplicate;
+        }
+        if self.order.remove(piece.at()) {
+            // It was given back, and came all the same.
+            self.open.insert(piece, self.untouched(piece));
+        }
+        let number = block.number();
+        let arrival = self.open.change(piece, |open| {
+            if open.waits_for_one() || !open.is_open_to(peer) {
+                // Asked before the piece failed; only one peer's blocks may be in it now.
+                return Arrival::Duplicate;
+            }
+            let losers = match open.state(number) {
+                BlockState::Received(_) => return Arrival::Duplicate,
+                BlockState::Unasked => Vec::new(),
+                BlockState::Asked(by) => by.iter().copied().filter(|p| *p != peer).collect(),
+            };
+            open.received(number, Some(peer));
+            Arrival::New { losers, whole: open.is_whole() }
+        });
+        if matches!(arrival, Some(Arrival::New { whole: true, .. })) {
+            self.checking.insert(piece.at());
+        }
+        arrival.unwrap_or(Arrival::Duplicate)
+    }
+
+    /// Whether the digests of a good copy of `piece` would prove who sent a bad one.
+    #[must_use]
+    pub fn wants_digests(&self, piece: PieceIndex) -> bool {
+        self.evidence.waits_for(piece)
+    }
+
+    /// `piece` was whole and is good; `digests` are those of its blocks, if they were
+    /// [wanted](Self::wants_digests). Who is proven to have sent bad blocks of it before.
+    pub fn verified(&mut self, piece: PieceIndex, digests: &[Digest]) -> BTreeSet<PeerId> {
+        self.checking.remove(piece.at());
+        self.open.remove(piece);
+        if self.columns.have.insert(piece.at()) {
+            self.columns.have_count += 1;
+        }
+        if self.missing.remove(piece.at()) {
+            self.missing_count -= 1;
+            self.left_bytes -= u64::from(self.info.layout.piece_size(piece));
+        }
+        self.evidence.proven_by(piece, digests)
+    }
+
+    /// `piece` was whole and is bad: it will be fetched again, from one peer alone. The peer that
+    /// sent all of it, if it was one: it is proven a liar.
+    pub fn failed(&mut self, piece: PieceIndex, digests: Vec<Digest>) -> Option<PeerId> {
+        self.checking.remove(piece.at());
+        let senders = self.open.get(piece)?.sent_by();
+        self.fetch_alone(piece);
+        let first = *senders.first()?;
+        if first.is_some() && senders.iter().all(|sender| *sender == first) {
+            return first;
+        }
+        self.evidence.failed(piece, senders, digests);
+        None
+    }
+
+    /// `peer` is a proven liar: its blocks of unfinished pieces are to be had again. Which.
+    pub fn disowned(&mut self, peer: PeerId) -> Vec<Block> {
+        let open = self.open.iter().map(|(piece, _)| piece);
+        let unchecked = open.filter(|piece| !self.checking.contains(piece.at()));
+        let mut blocks = Vec::new();
+        for piece in unchecked.collect::<Vec<_>>() {
+            let numbers = self.open.change(piece, |open| open.disown(peer)).unwrap_or_default();
+            blocks.extend(numbers.into_iter().filter_map(|n| self.info.layout.block(piece, n)));
+            self.close_if_untouched(piece);
+        }
+        blocks
+    }
+
+    /// The pieces that a strategy wants by a certain time, soonest first, in place of those
+    /// before; those that are not missing are left out.
+    pub fn hurry(&mut self, pieces: impl IntoIterator<Item = (u32, Time)>) {
+        self.urgent.clear();
+        let pieces = pieces.into_iter().filter(|(piece, _)| self.missing.contains(*piece as usize));
+        let layout = &self.info.layout;
+        self.urgent.extend(pieces.filter_map(|(piece, by)| Some((layout.piece(piece)?, by))));
+    }
+
+    /// By when the strategy wants `piece`, if it is urgent.
+    #[must_use]
+    pub fn urgent_by(&self, piece: PieceIndex) -> Option<Time> {
+        self.urgent.iter().find(|(urgent, _)| *urgent == piece).map(|(_, by)| *by)
+    }
+
+    /// Up to `room` blocks worth asking `asker` for, best first, appended to `out` and marked as
+    /// asked of it: of urgent pieces, of the one that it works on, of those nearest to whole, of
+    /// the fresh one with the smallest key. `may` has a veto on each piece; a fresh one that is
+    /// vetoed ends the search.
+    pub fn next(
+        &mut self,
+        rank: &mut dyn Rank,
+        asker: Asker<'_>,
+        may: &dyn Fn(Candidate) -> bool,
+        out: &mut Vec<Block>,
+    ) {
+        let goal = out.len() + asker.room;
+        self.next_urgent(asker, may, goal, out);
+        self.next_open(asker, may, goal, out);
+        while out.len() < goal && self.open.len() < OPEN_MAX {
+            self.order.refresh(rank, &self.columns.swarm());
+            let Some(piece) = self.order.first(asker.theirs) else { return };
+            let Some(piece) = self.info.layout.piece(piece) else { return };
+            if !may(self.candidate(piece, None)) {
+                return;
+            }
+            self.open_fresh(piece);
+            self.ask_rest_of(piece, asker.peer, goal, out);
+        }
+    }
+
+    fn next_urgent(
+        &mut self,
+        asker: Asker<'_>,
+        may: &dyn Fn(Candidate) -> bool,
+        goal: usize,
+        out: &mut Vec<Block>,
+    ) {
+        for at in 0..self.urgent.len() {
+            let (piece, by) = self.urgent[at];
+            if out.len() >= goal {
+                return;
+            }
+            let open = self.open.get(piece);
+            let has_more = match open {
+                Some(open) => open.unasked() > 0 && open.is_open_to(asker.peer),
+                None => self.order.contains(piece.at()),
+            };
+            let wanted = has_more && asker.theirs.contains(piece.at());
+            if wanted && may(self.candidate(piece, Some(by))) {
+                self.open_fresh(piece);
+                self.ask_rest_of(piece, asker.peer, goal, out);
+            }
+        }
+    }
+
+    /// Blocks of open pieces that nobody was asked for: of the piece that `asker` works on first,
+    /// then of those nearest to whole.
+    fn next_open(
+        &mut self,
+        asker: Asker<'_>,
+        may: &dyn Fn(Candidate) -> bool,
+        goal: usize,
+        out: &mut Vec<Block>,
+    ) {
+        let Asker { peer, theirs, .. } = asker;
+        if let Some(piece) = self.current.get(&peer).copied() {
+            let mine = self.open.get(piece).is_some_and(|o| o.is_open_to(peer) && o.unasked() > 0);
+            let held = self.open.get(piece).is_some_and(|open| open.is_held_by(peer));
+            if mine && theirs.contains(piece.at()) && (held || may(self.candidate(piece, None))) {
+                self.ask_rest_of(piece, peer, goal, out);
+            }
+        }
+        let mut room = goal - out.len();
+        let mut chosen = Vec::new();
+        for (piece, open) in self.open.loose() {
+            if room == 0 {
+                break;
+            }
+            let fits = theirs.contains(piece.at()) && open.is_open_to(peer);
+            if fits && (open.is_held_by(peer) || may(self.candidate(piece, None))) {
+                room = room.saturating_sub(open.unasked());
+                chosen.push(piece);
+            }
+        }
+        for piece in chosen {
+            self.ask_rest_of(piece, peer, goal, out);
+        }
+    }
+
+    fn ask_rest_of(&mut self, piece: PieceIndex, peer: PeerId, goal: usize, out: &mut Vec<Block>) {
+        let layout = &self.info.layout;
+        self.open.change(piece, |open| {
+            while out.len() < goal {
+                let Some(number) = open.ask_next(peer) else { return };
+                out.extend(layout.block(piece, number));
+            }
+        });
+        self.current.insert(peer, piece);
+    }
+
+    /// Whether `block`, which one other peer owes, may be asked of `peer` too.
+    #[must_use]
+    pub fn may_be_asked_again(&self, peer: PeerId, block: Block) -> bool {
+        let Some(open) = self.open.get(block.piece()) else { return false };
+        let lone = |askers: &[PeerId]| askers.len() == 1 && askers[0] != peer;
+        let owed_by_one =
+            matches!(open.state(block.number()), BlockState::Asked(askers) if lone(askers));
+        owed_by_one && open.senders == open_piece::Senders::Many
+    }
+
+    /// `peer` is asked for `block` as well: a declared duplicate.
+    pub fn asked_too(&mut self, peer: PeerId, block: Block) {
+        self.open.change(block.piece(), |open| open.ask(block.number(), peer));
+    }
+
+    /// Whether `theirs` has a piece that is still to come.
+    #[must_use]
+    pub fn is_interesting(&self, theirs: &Bitfield) -> bool {
+        self.missing.words().iter().zip(theirs.words()).any(|(a, b)| a & b != 0)
+    }
+
+    /// Whether `piece` is still to come.
+    #[must_use]
+    pub fn is_missing(&self, piece: PieceIndex) -> bool {
+        self.missing.contains(piece.at())
+    }
+
+    /// Pieces that are open or being checked.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Verified pieces.
+    #[must_use]
+    pub const fn have(&self) -> &Bitfield {
+        &self.columns.have
+    }
+
+    /// How many pieces are had.
+    #[must_use]
+    pub const fn have_count(&self) -> u32 {
+        self.columns.have_count
+    }
+
+    /// Bytes of wanted pieces that are still to come.
+    #[must_use]
+    pub const fn left_bytes(&self) -> u64 {
+        self.left_bytes
+    }
+
+    /// Bytes of wanted pieces that nobody has sent yet.
+    #[must_use]
+    pub const fn to_come_bytes(&self) -> u64 {
+        self.left_bytes - self.open.received_bytes()
+    }
+
+    /// Blocks that more than one peer owes.
+    #[must_use]
+    pub const fn owed_twice(&self) -> usize {
+        self.open.owed_twice()
+    }
+
+    /// Wanted pieces that are still to come.
+    #[must_use]
+    pub const fn wanted_left(&self) -> usize {
+        self.missing_count
+    }
+
+    fn candidate(&self, piece: PieceIndex, by: Option<Time>) -> Candidate {
+        let alone = self.open.get(piece).is_some_and(OpenPiece::waits_for_one);
+        Candidate { piece, by, alone, holders: self.columns.availability[piece.at()] }
+    }
+
+    fn untouched(&self, piece: PieceIndex) -> OpenPiece {
+        OpenPiece::new(self.info.layout.piece_size(piece))
+    }
+
+    fn open_fresh(&mut self, piece: PieceIndex) {
+        if self.order.remove(piece.at()) {
+            self.open.insert(piece, self.untouched(piece));
+        }
+    }
+
+    /// Nothing of it was asked or received: it is fresh again.
+    fn close_if_untouched(&mut self, piece: PieceIndex) {
+        let untouched = |open: &OpenPiece| open.is_untouched() && !open.waits_for_one();
+        if self.open.get(piece).is_some_and(untouched) {
+            self.open.remove(piece);
+            self.order.insert(piece.get());
+        }
+    }
+
+    fn fetch_alone(&mut self, piece: PieceIndex) {
+        self.open.insert(piece, OpenPiece::alone(self.info.layout.piece_size(piece)));
+    }
+}
