@@ -21,6 +21,7 @@ mod decode;
 mod engine;
 mod interop;
 mod manifest;
+mod picker;
 mod plugins;
 mod sim;
 mod tidy;

@@ -8,4 +8,4 @@ mod node;
 mod world;
 
 pub use node::{Link, Manner, NodeId};
-pub use world::{World, torrent_of};
+pub use world::{World, torrent_of, torrent_of_bytes};

@@ -48,8 +48,13 @@ pub struct World {
 /// A torrent of one file that no world has: its hashes are never looked at.
 #[must_use]
 pub fn torrent_of(piece_count: u32, piece_length: u32) -> Arc<Info> {
+    torrent_of_bytes(u64::from(piece_count) * u64::from(piece_length), piece_length)
+}
+
+/// As [`torrent_of`], of `length` bytes.
+#[must_use]
+pub fn torrent_of_bytes(length: u64, piece_length: u32) -> Arc<Info> {
     let path = SafePath::from_components([&b"content"[..]]).expect("a plain name");
-    let length = u64::from(piece_count) * u64::from(piece_length);
     let layout = Layout::contiguous(u64::from(piece_length), [(path, length, false)])
         .expect("a layout of a simulated torrent");
     let pieces = PieceHashes::V1(vec![[0; 20]; layout.piece_count()]);
