@@ -1,0 +1,182 @@
+"""What is measured: a case is a swarm, a content and what rtor must reach there.
+
+A case is written as `name:key=value,..`, on the command line too (`docs/BENCH.md` has the grammar):
+
+    far:peers=1x500Mbit@200ms,size=512MiB
+    stall:peers=4x20MiB!4MiB+1x20MiB,size=256MiB
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import quantity
+
+# The name of a case becomes part of file names.
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+# Addresses that the bench gives out; each seeder may need two.
+PEERS_MAX = 1000
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One seeder, with the line to it."""
+
+    rate: int | None  # bytes a second; None: no limit
+    round_trip_ms: int = 0
+    stall_after: int | None = None  # bytes; then it is silent
+    drop_after: int | None = None  # bytes; then it hangs up
+    refuses: bool = False  # the tracker lists it, nobody listens
+
+    def sends(self, seconds):
+        """Bytes that it can have sent after so long."""
+        if self.refuses:
+            return 0
+        sent = float("inf") if self.rate is None else self.rate * seconds
+        ends = [end for end in (self.stall_after, self.drop_after) if end is not None]
+        return min([sent, *ends])
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    peers: tuple[Peer, ...]
+    size: int
+    piece: int
+    files: int = 1
+    memory: str | None = None  # rtor's --max-memory
+    # Who limits the rates: the seeders themselves, or the line to them.
+    limited_by: str = "seeder"
+    says: str = ""
+    # What rtor must reach: a measure, and the most it may be. `others` as a unit: times the best
+    # other client of the same run.
+    targets: tuple[tuple[str, float, str], ...] = ()
+    text: str = field(default="", compare=False)
+
+    def ideal_seconds(self):
+        """The least time in which these peers can send this content; None if nothing limits them.
+
+        The smallest t for which the sum of min(rate * t, what the peer sends before it stalls)
+        reaches the size. With no stalls: size / sum of the rates.
+        """
+        if any(peer.sends(1) == float("inf") for peer in self.peers):
+            return None
+        low, high = 0.0, 1.0
+        while sum(peer.sends(high) for peer in self.peers) < self.size:
+            high *= 2
+            if high > 10**7:
+                raise ValueError(f"the peers of `{self.name}` can't send all of it")
+        for _ in range(100):
+            middle = (low + high) / 2
+            if sum(peer.sends(middle) for peer in self.peers) < self.size:
+                low = middle
+            else:
+                high = middle
+        return high
+
+
+# What runs when no case is named. The targets are issue 3's.
+BUILT_IN = [
+    (
+        "one-seeder:peers=1xmax,size=1GiB,piece=1MiB",
+        "one unlimited local seeder",
+        (("cpu_s_per_gib", 0.6, "others"), ("wall_s", 1.0, "others"), ("rss_mib", 40, "")),
+    ),
+    (
+        "fast-slow:peers=1x20MiB+9x1MiB,size=256MiB,piece=1MiB",
+        "1 fast and 9 slow peers",
+        (("wall_ideal", 1.03, ""),),
+    ),
+    (
+        "far:peers=1x500Mbit@200ms,size=512MiB,piece=1MiB",
+        "one seeder, 200 ms away, 500 Mbit/s",
+        (("wall_ideal", 1.12, ""),),
+    ),
+    (
+        "stall:peers=4x20MiB!4MiB+1x20MiB,size=256MiB,piece=1MiB",
+        "4 of 5 peers stall after 4 MiB",
+        (("wall_ideal", 1.08, ""),),
+    ),
+    (
+        "many-peers:peers=50x1MiB,size=512MiB,piece=1MiB",
+        "50 peers at 1 MiB/s each",
+        (),
+    ),
+    (
+        "tiny-files:peers=1xmax,size=128MiB,piece=256KiB,files=4000",
+        "4,000 tiny files",
+        (),
+    ),
+    (
+        "big-pieces:peers=5x20MiB,size=512MiB,piece=16MiB,memory=64MiB",
+        "16 MiB pieces, rtor with `--max-memory 64MiB`",
+        (),
+    ),
+    (
+        "small-pieces:peers=1xmax,size=512MiB,piece=64KiB",
+        "64 KiB pieces",
+        (),
+    ),
+]
+
+# One group of `peers=`: how many, how fast, and what is wrong with them.
+GROUP = re.compile(r"(?P<count>\d+)x(?P<rate>[^@!^?]+)(?P<rest>([@!^][^@!^?]+)*)(?P<refuses>\?)?")
+
+
+def peers_of(text, round_trip_ms):
+    found = []
+    for group in text.split("+"):
+        match = GROUP.fullmatch(group.strip())
+        if not match:
+            raise ValueError(f"`{group}` is no group of peers: `5x1MiB`, `1x500Mbit@200ms!4MiB`")
+        marks = {mark[0]: mark[1:] for mark in re.findall(r"[@!^][^@!^]+", match["rest"])}
+        peer = Peer(
+            rate=quantity.rate(match["rate"]),
+            round_trip_ms=quantity.milliseconds(marks["@"]) if "@" in marks else round_trip_ms,
+            stall_after=quantity.size(marks["!"]) if "!" in marks else None,
+            drop_after=quantity.size(marks["^"]) if "^" in marks else None,
+            refuses=bool(match["refuses"]),
+        )
+        found += [peer] * int(match["count"])
+    if not 1 <= len(found) <= PEERS_MAX:
+        raise ValueError(f"{len(found)} peers: 1 to {PEERS_MAX}")
+    return tuple(found)
+
+
+def parse(text, says="", targets=()):
+    """A case from `name:key=value,..`."""
+    name, _, rest = text.partition(":")
+    if not NAME.fullmatch(name) or not rest:
+        raise ValueError(f"`{text}` is no case: `name:peers=5x1MiB,size=64MiB`")
+    values = {}
+    for pair in rest.split(","):
+        key, equals, value = pair.partition("=")
+        if key not in ("peers", "size", "piece", "files", "memory", "delay", "limit") or not equals:
+            raise ValueError(f"`{pair}` is nothing that a case has")
+        values[key] = value
+    if "peers" not in values:
+        raise ValueError(f"`{text}` has no `peers`")
+    round_trip_ms = quantity.milliseconds(values["delay"]) if "delay" in values else 0
+    peers = peers_of(values["peers"], round_trip_ms)
+    away = any(peer.round_trip_ms for peer in peers)
+    limited_by = values.get("limit", "line" if away else "seeder")
+    if limited_by not in ("seeder", "line"):
+        raise ValueError(f"`limit={limited_by}`: `seeder` or `line`")
+    piece = quantity.size(values.get("piece", "1MiB"))
+    if piece < 16 * 1024 or piece & (piece - 1):
+        raise ValueError(f"`piece={values['piece']}`: a power of two, 16KiB or more")
+    return Case(
+        name=name,
+        peers=peers,
+        size=quantity.size(values.get("size", "256MiB")),
+        piece=piece,
+        files=int(values.get("files", "1")),
+        memory=values.get("memory"),
+        limited_by=limited_by,
+        says=says,
+        targets=targets,
+        text=text,
+    )
+
+
+def built_in():
+    return [parse(text, says, targets) for text, says, targets in BUILT_IN]

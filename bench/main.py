@@ -1,0 +1,251 @@
+"""Runs clients side by side; `scripts/bench` starts it inside a network namespace of its own.
+
+Rounds are interleaved: each client runs once a round, and each round begins with another one, so
+whatever changes on the machine meanwhile hits all of them.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import cases
+import clients
+import measure
+import quantity
+import report
+import swarm
+from content import Content
+
+# A run may take so many times its ideal, and so many seconds more; where nothing limits it, so
+# many seconds a GiB.
+TIMEOUT_IDEALS = 15
+TIMEOUT_S = 30
+TIMEOUT_S_PER_GIB = 240
+
+
+@dataclasses.dataclass
+class Tools:
+    rtor: Path
+    relay: Path
+    python: Path
+    rqbit: Path
+    aria2: str
+    transmission: str
+
+
+def main():
+    # As the first process of its namespace it would not hear this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    args = arguments()
+    try:
+        chosen = chosen_cases(args)
+    except ValueError as why:
+        sys.exit(f"bench: {why}")
+    if args.list:
+        for case in chosen:
+            print(case.text)
+        return
+    root = args.root
+    tools = Tools(
+        rtor=args.rtor or root / "target/release/rtor",
+        relay=root / "target/release/rtor-relay",
+        python=root / ".parts/venv/bin/python",
+        rqbit=root / ".parts/rqbit/bin/rqbit",
+        aria2=shutil.which("aria2c") or "aria2c",
+        transmission=shutil.which("transmission-daemon") or "transmission-daemon",
+    )
+    known = {each.name: each for each in clients.ALL}
+    unknown = [name for name in args.clients if name not in known]
+    if unknown:
+        sys.exit(f"bench: `{unknown[0]}` is no client: {', '.join(known)}")
+    running = [known[name](tools) for name in args.clients]
+    bench = Bench(args, tools, running)
+    bench.run(chosen)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="rtor beside other clients; see docs/BENCH.md"
+    )
+    listed = lambda text: [name for name in text.split(",") if name]
+    names = [each.name for each in clients.ALL]
+    parser.add_argument("--cases", type=listed, metavar="NAME,..", help="only these built-in cases")
+    parser.add_argument("--case", action="append", default=[], metavar="NAME:KEY=VALUE,..")
+    parser.add_argument("--clients", type=listed, default=names, metavar="NAME,..")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N")
+    parser.add_argument("--size", metavar="SIZE", help="for every case, instead of its own")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="of one client's run")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round there")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
+    parser.add_argument("--rtor", type=Path, metavar="FILE", help="this program, not the release build")
+    parser.add_argument("--no-build", action="store_true", help="build and install nothing first")
+    parser.add_argument("--list", action="store_true", help="print the cases, run nothing")
+    parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error("--rounds: 1 or more")
+    return args
+
+
+def chosen_cases(args):
+    built_in = {case.name: case for case in cases.built_in()}
+    own = [cases.parse(text) for text in args.case]
+    names = args.cases if args.cases is not None else ([] if own else list(built_in))
+    for name in names:
+        if name not in built_in:
+            raise ValueError(f"`{name}` is no case: {', '.join(built_in)}")
+    found = [built_in[name] for name in names] + own
+    if args.size:
+        size = quantity.size(args.size)
+        found = [dataclasses.replace(case, size=size) for case in found]
+    for case in found:
+        case.ideal_seconds()
+    return found
+
+
+class Bench:
+    def __init__(self, args, tools, running):
+        self.args = args
+        self.tools = tools
+        self.running = running
+        self.names = [client.name for client in running]
+        self.scratch = args.root / "target" / "bench"
+        self.tracker = None
+
+    def run(self, chosen):
+        swarm.furnish(max(len(case.peers) for case in chosen))
+        self.tracker = swarm.Tracker()
+        document = self.about()
+        pages = []
+        for case in chosen:
+            content = Content(self.scratch, case)
+            content.warm()
+            say(report.titled(case))
+            rounds = []
+            for nth in range(self.args.rounds):
+                at = nth % len(self.running)
+                for client in self.running[at:] + self.running[:at]:
+                    each = {"round": nth + 1, **self.once(case, content, client)}
+                    say(f"  round {nth + 1}, {report.line(each)}")
+                    rounds.append(each)
+            print(report.plain(case, rounds, self.names) + "\n", flush=True)
+            pages.append(report.markdown(case, rounds, self.names))
+            document["cases"].append(self.written(case, rounds))
+            # After each case, so that a run that is broken off leaves what it had.
+            if self.args.json:
+                self.args.json.write_text(json.dumps(document, indent=2) + "\n")
+            if self.args.markdown:
+                self.args.markdown.write_text("\n".join(pages))
+
+    def once(self, case, content, client):
+        """One client, once."""
+        folder = self.scratch / "run"
+        shutil.rmtree(folder, ignore_errors=True)
+        out = folder / "out"
+        out.mkdir(parents=True)
+        own = folder / "own"
+        own.mkdir()
+        start = client.start(clients.Job(content.torrent, own, out, case))
+        measure.touch(folder, case.size)
+        os.sync()
+        load = os.getloadavg()[0]
+        peers = swarm.Swarm(case, content, self.tracker, self.tools)
+        try:
+            measured = measure.run(start, own, self.timeout_s(case))
+        finally:
+            carried = peers.stop()
+        if not measured.fault:
+            difference = content.difference(out)
+            if difference:
+                sys.exit(f"bench: {client.name} says it is done, but {difference}")
+        each = figures(case, measured, carried)
+        each |= {"client": client.name, "load_before": load, "carried": carried}
+        if client.name == "rtor" and not measured.fault:
+            each["rtor"] = client.result(own / "stdout")
+        if measured.fault:
+            each["stderr"] = (own / "stderr").read_text(errors="replace")[-2000:]
+        shutil.rmtree(folder, ignore_errors=True)
+        return each
+
+    def timeout_s(self, case):
+        if self.args.timeout:
+            return self.args.timeout
+        ideal = case.ideal_seconds()
+        if ideal is None:
+            return TIMEOUT_S + TIMEOUT_S_PER_GIB * case.size / quantity.GIB
+        return TIMEOUT_S + TIMEOUT_IDEALS * ideal
+
+    def about(self):
+        """Everything that the figures depend on besides the cases."""
+        uname = os.uname()
+        return {
+            "bench": 1,
+            "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "kernel": f"{uname.sysname} {uname.release} {uname.machine}",
+            "cores": os.cpu_count(),
+            "cpu": cpu(),
+            "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            "rounds": self.args.rounds,
+            "clients": {
+                client.name: {"version": client.version(), "done": client.done}
+                for client in self.running
+            },
+            "cases": [],
+        }
+
+    def written(self, case, rounds):
+        return {
+            "name": case.name,
+            "text": case.text,
+            "size_bytes": case.size,
+            "piece_bytes": case.piece,
+            "files": case.files,
+            "ideal_s": case.ideal_seconds(),
+            "targets": [
+                {"text": text, "met": met} for text, met in report.verdicts(case, rounds, self.names)
+            ],
+            "medians": {
+                name: {key: report.value(rounds, name, key) for key, _, _ in report.MEASURES}
+                for name in self.names
+            },
+            "rounds": rounds,
+        }
+
+
+def figures(case, measured, carried):
+    """What a run comes to."""
+    gib = case.size / quantity.GIB
+    ideal = case.ideal_seconds()
+    # The seeders tell plain numbers, lines tell objects.
+    sent = sum(count for part in carried for count in part if isinstance(count, int))
+    return {
+        "fault": measured.fault,
+        "wall_s": measured.wall_s,
+        "wall_ideal": None if ideal is None else measured.wall_s / ideal,
+        "wall_s_per_gib": measured.wall_s / gib,
+        "cpu_s": measured.cpu_s,
+        "cpu_s_per_gib": measured.cpu_s / gib,
+        "rss_mib": measured.rss_bytes / quantity.MIB,
+        "sent_bytes": sent,
+        "sent_ratio": sent / case.size,
+    }
+
+
+def cpu():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else None
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

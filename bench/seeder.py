@@ -1,0 +1,62 @@
+"""Seeders in one process: a libtorrent session an address, each with its own upload limit.
+
+    seeder.py '{"torrent": "x.torrent", "data": "dir", "seeders": [["10.77.2.1:7000", 1048576], ..]}'
+
+Prints `ready` when all listen, and ends when its stdin does, with one line of JSON: what each sent.
+They trust their content (`no_verify_files`), as it was hashed when the torrent was made; else the
+first client of a bench would wait for hashes that the others get for nothing.
+"""
+
+import json
+import sys
+
+import libtorrent as lt
+
+# A limit of 0 is none.
+job = json.loads(sys.argv[1])
+
+
+def seeder(addr, bytes_per_second):
+    host = addr.rsplit(":", 1)[0]
+    session = lt.session(
+        {
+            "user_agent": "seeder-of-the-bench",
+            "listen_interfaces": addr,
+            "outgoing_interfaces": host,
+            "enable_dht": False,
+            "enable_lsd": False,
+            "enable_upnp": False,
+            "enable_natpmp": False,
+            "enable_incoming_utp": False,
+            "enable_outgoing_utp": False,
+            "allow_multiple_connections_per_ip": True,
+            "rate_limit_ip_overhead": False,
+            "upload_rate_limit": bytes_per_second,
+            "alert_mask": 0,
+        }
+    )
+    # By default peers of private addresses escape every limit and choke; here all peers are such.
+    everyone = lt.ip_filter()
+    everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_class_id)
+    session.set_peer_class_filter(everyone)
+    params = lt.load_torrent_file(job["torrent"])
+    params.save_path = job["data"]
+    params.trackers = []
+    params.have_pieces = [True] * params.ti.num_pieces()
+    params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    params.flags |= (
+        lt.torrent_flags.no_verify_files
+        | lt.torrent_flags.disable_dht
+        | lt.torrent_flags.disable_lsd
+        | lt.torrent_flags.disable_pex
+    )
+    return session, session.add_torrent(params)
+
+
+seeders = [seeder(addr, limit) for addr, limit in job["seeders"]]
+for session, torrent in seeders:
+    while not (session.is_listening() and torrent.status().is_seeding):
+        session.wait_for_alert(5)
+print("ready", flush=True)
+sys.stdin.read()
+print(json.dumps([torrent.status().total_payload_upload for _, torrent in seeders]), flush=True)
