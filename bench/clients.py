@@ -1,7 +1,8 @@
 """The clients under test: how each is started, and how it is known to be done.
 
 Each downloads one .torrent into a fresh folder, with its own defaults, and these changes: only the
-tracker finds peers, no port is mapped, and it ends when it is done.
+tracker finds peers, over TCP (the seeders and the lines speak nothing else), no port is mapped, and
+it ends when it is done.
 """
 
 import json
@@ -140,6 +141,7 @@ class Transmission:
             "dht-enabled": False,
             "lpd-enabled": False,
             "pex-enabled": False,
+            "utp-enabled": False,
             "port-forwarding-enabled": False,
             "script-torrent-done-enabled": True,
             "script-torrent-done-filename": str(script),
