@@ -283,3 +283,167 @@ impl Queue {
         self.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Waker};
+    use tokio::runtime::Builder;
+    use tokio::task::LocalSet;
+
+    /// Runs `test` with a link that has `settings`, and the listener of the seeder behind it.
+    fn with_link<T: Future<Output = ()>>(
+        settings: &str,
+        test: impl FnOnce(Rc<Link>, SocketAddr, TcpListener) -> T,
+    ) {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(LocalSet::new().run_until(async {
+            let seeder = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let to = seeder.local_addr().expect("it has one");
+            let settings = format!("listen=127.0.0.1:0,to={to}{settings}");
+            let link = Rc::new(Link::listen(settings.parse().expect("settings")).expect("a port"));
+            let addr = link.listener.local_addr().expect("it has one");
+            tokio::task::spawn_local(Rc::clone(&link).serve());
+            test(link, addr, seeder).await;
+        }));
+    }
+
+    fn pattern(bytes: usize) -> Vec<u8> {
+        (0..bytes).map(|at| (at / 7 + at / 1000) as u8).collect()
+    }
+
+    async fn pair(addr: SocketAddr, seeder: &TcpListener) -> (TcpStream, TcpStream) {
+        let client = TcpStream::connect(addr).await.expect("the link takes callers");
+        let (seeder, _) = seeder.accept().await.expect("the link calls the seeder");
+        (client, seeder)
+    }
+
+    #[test]
+    fn every_byte_arrives_in_order_both_ways() {
+        with_link(",rate=20000000,delay_ms=5", |link, addr, seeder| async move {
+            let (mut client, mut seeder) = pair(addr, &seeder).await;
+            let sent = pattern(1_000_000);
+            let mut heard = [0; 5];
+            let mut received = vec![0; sent.len()];
+            let (asked, given) = tokio::join!(
+                async {
+                    client.write_all(b"blob?").await?;
+                    client.read_exact(&mut received).await
+                },
+                async {
+                    seeder.read_exact(&mut heard).await?;
+                    seeder.write_all(&sent).await
+                }
+            );
+            asked.and(given.map(|()| 0)).expect("both live");
+            assert_eq!(&heard, b"blob?");
+            assert!(received == sent, "other bytes than were sent");
+            let json = link.json();
+            assert!(
+                json.contains(r#""connections":1,"down_bytes":1000000,"up_bytes":5}"#),
+                "{json}"
+            );
+        });
+    }
+
+    #[test]
+    fn nothing_is_there_before_its_time() {
+        with_link(",rate=10000000,delay_ms=20", |_link, addr, seeder| async move {
+            let began = Instant::now();
+            let (mut client, mut seeder) = pair(addr, &seeder).await;
+            assert!(began.elapsed() >= Duration::from_millis(40), "connected at once");
+            let began = Instant::now();
+            let sent = pattern(500_000);
+            let mut received = vec![0; sent.len()];
+            let (given, taken) =
+                tokio::join!(seeder.write_all(&sent), client.read_exact(&mut received));
+            given.and(taken.map(drop)).expect("both live");
+            // 50 ms at the rate, then the delay.
+            assert!(began.elapsed() >= Duration::from_millis(70), "took {:?}", began.elapsed());
+        });
+    }
+
+    #[test]
+    fn a_stalled_link_stays_open_and_silent_for_every_caller() {
+        with_link(",stall_after=100000", |link, addr, listener| async move {
+            let (mut client, mut seeder) = pair(addr, &listener).await;
+            let sent = pattern(300_000);
+            let mut received = vec![0; 100_000];
+            // Less than a socket's buffers take: a stalled link reads no more.
+            let (given, taken) =
+                tokio::join!(seeder.write_all(&sent), client.read_exact(&mut received));
+            given.and(taken.map(drop)).expect("what comes before the stall");
+            assert!(received == sent[..100_000], "other bytes than were sent");
+
+            // Whatever else was to come had its chance once this has gone the other way.
+            let mut heard = [0; 5];
+            client.write_all(b"more?").await.expect("it is open");
+            seeder.read_exact(&mut heard).await.expect("it is open");
+            let mut more = [0; 1];
+            let silent = client.try_read(&mut more).expect_err("nothing came");
+            assert_eq!(silent.kind(), io::ErrorKind::WouldBlock);
+
+            let (mut second, mut behind) = pair(addr, &listener).await;
+            behind.write_all(b"hello").await.expect("it is open");
+            second.write_all(b"more?").await.expect("it is open");
+            behind.read_exact(&mut heard).await.expect("it is open");
+            let silent = second.try_read(&mut more).expect_err("nothing came");
+            assert_eq!(silent.kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(link.down.borrow().passed_bytes(), 100_000);
+        });
+    }
+
+    #[test]
+    fn a_link_that_drops_hangs_up_to_the_byte() {
+        with_link(",drop_after=100000", |_link, addr, seeder| async move {
+            let (mut client, mut seeder) = pair(addr, &seeder).await;
+            let sent = pattern(300_000);
+            let mut received = Vec::new();
+            // The seeder may hear of it while it writes.
+            let (_, taken) =
+                tokio::join!(seeder.write_all(&sent), client.read_to_end(&mut received));
+            taken.expect("an end, not an error");
+            assert!(received == sent[..100_000], "{} bytes", received.len());
+        });
+    }
+
+    #[test]
+    fn who_hangs_up_is_heard_on_the_other_side() {
+        with_link(",delay_ms=1", |_link, addr, seeder| async move {
+            let (client, mut seeder) = pair(addr, &seeder).await;
+            drop(client);
+            assert_eq!(seeder.read(&mut [0; 1]).await.expect("an end"), 0);
+        });
+    }
+
+    #[test]
+    fn a_queue_that_is_full_takes_nothing_until_something_was_delivered() {
+        let ready = |wait: &mut Pin<&mut dyn Future<Output = ()>>| {
+            wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        let queue = Queue::new(100);
+        queue.push(7, vec![1; 60]);
+        assert!(ready(&mut (pin!(queue.room()) as Pin<&mut dyn Future<Output = ()>>)));
+        queue.push(8, vec![2; 60]);
+        let mut room: Pin<&mut dyn Future<Output = ()>> = pin!(queue.room());
+        assert!(!ready(&mut room));
+        let first = queue.chunks.borrow_mut().pop_front().expect("two are there");
+        assert_eq!(first, (7, vec![1; 60]));
+        // On its way to the receiver it still counts.
+        assert!(!ready(&mut room));
+        queue.delivered(60);
+        assert!(ready(&mut room));
+    }
+
+    #[test]
+    fn settings_that_are_none_are_refused() {
+        for text in ["", "listen", "listen=1.2.3.4:5", "listen=x,to=1.2.3.4:5", "rate=1,color=2"] {
+            assert!(text.parse::<Settings>().is_err(), "{text}");
+        }
+        let text = "listen=1.2.3.4:5,to=1.2.3.4:6,rate=7,delay_ms=8,drop_after=9";
+        let settings: Settings = text.parse().expect("all of it is known");
+        assert_eq!((settings.bytes_per_second, settings.delay_ms), (7, 8));
+        assert_eq!(settings.end, Some(End::Drop(9)));
+    }
+}
