@@ -88,6 +88,8 @@ struct Pending {
     addr: SocketAddr,
     came_to_us: bool,
     since: Time,
+    /// If it was sent our pieces with the handshake already: how many had been verified then.
+    told: Option<usize>,
 }
 
 /// One torrent.
@@ -121,8 +123,10 @@ pub struct Engine {
     rate_total: u64,
     /// The shortest round trip to one of them.
     trip_us: u64,
-    /// Verified pieces that peers have not been told of.
+    /// The pieces that were verified, in order.
     haves: Vec<PieceIndex>,
+    /// Of how many of them peers have been told.
+    haves_told: usize,
     haves_at: Time,
     turnover_at: Time,
     /// Room for a turn of asking.
@@ -168,6 +172,7 @@ impl Engine {
             rate_total: 0,
             trip_us: 0,
             haves: Vec::new(),
+            haves_told: 0,
             haves_at: Time(0),
             turnover_at: Time(0),
             blocks: Vec::new(),
@@ -194,7 +199,7 @@ impl Engine {
             Input::Accepted(peer, from) => self.accepted(now, peer, from, out),
             Input::Greeted(peer, handshake) => self.greeted(now, peer, &handshake, out),
             Input::Received(peer, message) => self.received(now, peer, message, out),
-            Input::Sent(peer, count) => self.sent(peer, count, out),
+            Input::Sent(peer, count) => self.sent(now, peer, count, out),
             Input::Lost(peer, why) => self.drop_peer(now, peer, Why::Lost(why), out),
             Input::Checked(piece, good, digests) => self.checked(now, piece, good, digests, out),
             Input::Loaded(peer, spec, data) => self.loaded(now, peer, spec, data, out),
@@ -226,7 +231,7 @@ impl Engine {
             .then_some(self.upkeep_at);
         let dial = self.has_room_to_dial().then(|| self.pool.deadline()).flatten();
         let progress = (!self.stopping).then_some(self.progress_at);
-        let haves = (!self.haves.is_empty()).then_some(self.haves_at);
+        let haves = (self.haves_told < self.haves.len()).then_some(self.haves_at);
         [upkeep, dial, progress, haves, self.guests.deadline()].into_iter().flatten().min()
     }
 
@@ -366,7 +371,7 @@ impl Engine {
             Said::Interested => self.serve_newcomer(now, peer, out),
             Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
             Said::LateBlock(block, data) => self.late_block_came(peer, block, data, out),
-            Said::Request => self.load_requests(peer, out),
+            Said::Request => self.load_requests(now, peer, out),
             Said::Extension(id, payload) => {
                 self.with_guests(now, out, |guests, wished| {
                     guests.extension(now, peer.0, id, &payload, wished);

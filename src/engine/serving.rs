@@ -2,14 +2,18 @@
 
 use super::choker::Choker;
 use super::output::Output;
-use super::time::Time;
+use super::time::{SECOND_US, Time};
 use super::{Engine, PeerId};
 use crate::wire::{BlockSpec, Message};
 use bytes::Bytes;
 
-/// Blocks of one peer that are being read or wait in its socket's queue; the rest of its
-/// requests wait as numbers, not as bytes.
-const SERVING_MAX: usize = 32;
+/// Blocks of one peer that are being read or wait in its socket's queue, at the beginning, at the
+/// least and at the most. The rest of its requests wait as numbers: those can be cancelled.
+pub(super) const SERVING_FIRST: usize = 4;
+const SERVING_MIN: usize = 2;
+const SERVING_MAX: usize = 64;
+/// Blocks that take longer to leave are too many.
+const SERVING_US: u64 = SECOND_US / 4;
 
 impl Engine {
     /// A peer became interested: it need not wait for the next round if there is room.
@@ -46,9 +50,13 @@ impl Engine {
     }
 
     /// Has as many of a peer's requests read as may be under way.
-    pub(super) fn load_requests(&mut self, peer: PeerId, out: &mut Vec<Output>) {
+    pub(super) fn load_requests(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
-        while session.serving < SERVING_MAX {
+        if session.serving == 0 {
+            session.serving_from = now;
+            session.served_since = 0;
+        }
+        while session.serving < session.serving_max {
             let Some((piece, spec)) = session.requests.pop_front() else { return };
             if self.picker.have().contains(piece.at()) {
                 session.serving += 1;
@@ -75,7 +83,7 @@ impl Engine {
             if session.fast {
                 out.push(Output::Send(peer, Message::Reject(spec)));
             }
-            self.load_requests(peer, out);
+            self.load_requests(now, peer, out);
             return;
         };
         let bytes = data.len() as u64;
@@ -87,11 +95,20 @@ impl Engine {
         out.push(Output::Send(peer, Message::Piece { index, offset, data }));
     }
 
-    /// Blocks left for the peer's socket: the next ones may be read.
-    pub(super) fn sent(&mut self, peer: PeerId, count: usize, out: &mut Vec<Output>) {
-        if let Some(session) = self.sessions.get_mut(&peer) {
-            session.serving = session.serving.saturating_sub(count);
-            self.load_requests(peer, out);
+    /// Blocks left for the peer's socket: the next ones may be read, as many as leave soon.
+    pub(super) fn sent(&mut self, now: Time, peer: PeerId, count: usize, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        session.serving = session.serving.saturating_sub(count);
+        session.served_since += count;
+        if session.served_since >= session.serving_max {
+            // As many have left as there may be at once: how long did that take?
+            let quick = now.since_us(session.serving_from) <= SERVING_US;
+            let most = session.serving_max;
+            session.serving_max = if quick { most * 2 } else { most / 2 };
+            session.serving_max = session.serving_max.clamp(SERVING_MIN, SERVING_MAX);
+            session.serving_from = now;
+            session.served_since = 0;
         }
+        self.load_requests(now, peer, out);
     }
 }

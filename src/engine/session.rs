@@ -5,6 +5,7 @@
 //! and whether to hang up are the engine's.
 
 use super::pace::Pace;
+use super::serving::SERVING_FIRST;
 use super::time::Time;
 use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Layout, PieceIndex};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
@@ -91,6 +92,11 @@ pub(super) struct Session {
     pub(super) requests: VecDeque<(PieceIndex, BlockSpec)>,
     /// Blocks of its requests that are being read or written to its socket.
     pub(super) serving: usize,
+    /// How many of those there may be.
+    pub(super) serving_max: usize,
+    /// How many left since [`serving_from`](Self::serving_from).
+    pub(super) served_since: usize,
+    pub(super) serving_from: Time,
     extension_ids: BTreeMap<String, u8>,
     /// Where it listens, if it said (`p`, BEP 10).
     pub(super) listens_on: Option<u16>,
@@ -160,6 +166,9 @@ impl Session {
             let_go: VecDeque::new(),
             requests: VecDeque::new(),
             serving: 0,
+            serving_max: SERVING_FIRST,
+            served_since: 0,
+            serving_from: now,
             extension_ids: BTreeMap::new(),
             listens_on: None,
             downloaded_bytes: 0,

@@ -77,19 +77,19 @@ impl Engine {
 
     /// Tells everyone of the pieces that were verified, a few times a second at most.
     pub(super) fn tell_haves(&mut self, now: Time, out: &mut Vec<Output>) {
-        if self.haves.is_empty() || now < self.haves_at {
+        let news = &self.haves[self.haves_told..];
+        if news.is_empty() || now < self.haves_at {
             return;
         }
         self.haves_at = now + HAVES_US;
         for (peer, session) in &mut self.sessions {
             // BEP 3: a peer that has it need not be told.
-            let news = self.haves.iter().filter(|piece| !session.theirs.contains(piece.at()));
-            for piece in news {
+            for piece in news.iter().filter(|piece| !session.theirs.contains(piece.at())) {
                 session.last_said = now;
                 out.push(Output::Send(*peer, Message::Have(piece.get())));
             }
         }
-        self.haves.clear();
+        self.haves_told = self.haves.len();
     }
 
     fn keep_alive(&mut self, now: Time, out: &mut Vec<Output>) {
