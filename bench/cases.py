@@ -97,6 +97,13 @@ BUILT_IN = [
         (("wall_ideal", 1.08, ""),),
     ),
     (
+        # In `stall` the one good peer is busy for 8 s after the others fell silent, which hides
+        # whoever is slow to take their blocks away; here it is not.
+        "stall-late:peers=4x20MiB!40MiB+1x20MiB,size=256MiB,piece=1MiB",
+        "4 of 5 peers stall near the end",
+        (),
+    ),
+    (
         "many-peers:peers=50x1MiB,size=512MiB,piece=1MiB",
         "50 peers at 1 MiB/s each",
         (),
@@ -164,12 +171,16 @@ def parse(text, says="", targets=()):
     piece = quantity.size(values.get("piece", "1MiB"))
     if piece < 16 * 1024 or piece & (piece - 1):
         raise ValueError(f"`piece={values['piece']}`: a power of two, 16KiB or more")
+    size = quantity.size(values.get("size", "256MiB"))
+    files = values.get("files", "1")
+    if not files.isdecimal() or not 1 <= int(files) <= size:
+        raise ValueError(f"`files={files}` of {size} bytes")
     return Case(
         name=name,
         peers=peers,
-        size=quantity.size(values.get("size", "256MiB")),
+        size=size,
         piece=piece,
-        files=int(values.get("files", "1")),
+        files=int(files),
         memory=values.get("memory"),
         limited_by=limited_by,
         says=says,
