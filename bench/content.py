@@ -3,6 +3,7 @@
 Kept in `target/bench/content` for the next run: its name says all that it depends on.
 """
 
+import fcntl
 import random
 from pathlib import Path
 
@@ -21,9 +22,12 @@ class Content:
         self.folder = scratch / "content" / name
         self.torrent = scratch / "content" / f"{name}.torrent"
         self.name = "data.bin" if case.files == 1 else "data"
-        # The torrent comes last, so its being there vouches for the content.
-        if not self.torrent.exists():
-            self.make(case)
+        self.torrent.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.torrent.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # The torrent comes last, so its being there vouches for the content.
+            if not self.torrent.exists():
+                self.make(case)
 
     def make(self, case):
         self.folder.mkdir(parents=True, exist_ok=True)

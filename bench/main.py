@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def main():
     root = args.root
     tools = Tools(
         rtor=args.rtor or root / "target/release/rtor",
-        relay=root / "target/release/rtor-relay",
+        relay=args.relay or root / "target/release/rtor-relay",
         python=root / ".parts/venv/bin/python",
         rqbit=root / ".parts/rqbit/bin/rqbit",
         aria2=shutil.which("aria2c") or "aria2c",
@@ -66,7 +67,10 @@ def main():
         sys.exit(f"bench: `{unknown[0]}` is no client: {', '.join(known)}")
     running = [known[name](tools) for name in args.clients]
     bench = Bench(args, tools, running)
-    bench.run(chosen)
+    try:
+        bench.run(chosen)
+    finally:
+        shutil.rmtree(bench.folder, ignore_errors=True)
 
 
 def arguments():
@@ -84,6 +88,7 @@ def arguments():
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
     parser.add_argument("--rtor", type=Path, metavar="FILE", help="this program, not the release build")
+    parser.add_argument("--relay", type=Path, metavar="FILE", help="this relay, likewise")
     parser.add_argument("--no-build", action="store_true", help="build and install nothing first")
     parser.add_argument("--list", action="store_true", help="print the cases, run nothing")
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
@@ -116,6 +121,9 @@ class Bench:
         self.running = running
         self.names = [client.name for client in running]
         self.scratch = args.root / "target" / "bench"
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        # Two benches at a time are no measurement, but a test may run beside one.
+        self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.scratch))
         self.tracker = None
 
     def run(self, chosen):
@@ -145,8 +153,7 @@ class Bench:
 
     def once(self, case, content, client):
         """One client, once."""
-        folder = self.scratch / "run"
-        shutil.rmtree(folder, ignore_errors=True)
+        folder = self.folder / client.name
         out = folder / "out"
         out.mkdir(parents=True)
         own = folder / "own"

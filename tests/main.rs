@@ -14,6 +14,7 @@ mod abi;
 mod analyze;
 mod assemble;
 mod bad_input;
+mod bench;
 mod by_hand;
 mod clients;
 mod create;

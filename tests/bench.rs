@@ -1,0 +1,112 @@
+//! `scripts/bench` at work on a few megabytes: that it measures, and that it can't be fooled.
+//!
+//! What it measures is not held here to any figure: a busy machine proves nothing.
+
+use crate::harness::MIB;
+use crate::harness::parts::project;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A fast peer, one that hangs up and one that is not there.
+const CASE: &str = "odd:peers=1x16MiB@4ms+1x8MiB^1MiB+1x8MiB?,size=8MiB,piece=256KiB,files=9";
+
+fn bench(rtor: &Path, more: &[&str]) -> Output {
+    let relay = Path::new(env!("CARGO_BIN_EXE_rtor")).with_file_name("rtor-relay");
+    assert!(relay.exists(), "`{}` is missing: cargo build --workspace", relay.display());
+    Command::new(project("scripts/bench"))
+        .arg("--no-build")
+        .arg("--rtor")
+        .arg(rtor)
+        .arg("--relay")
+        .arg(relay)
+        .args(more)
+        .output()
+        .expect("the script starts")
+}
+
+fn said(ran: &Output) -> String {
+    String::from_utf8_lossy(&ran.stderr).into_owned()
+}
+
+/// A program that claims to be rtor and does `deed` instead, in a folder that it goes with.
+fn impostor(deed: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let path = folder.path().join("rtor");
+    fs::write(&path, format!("#!/bin/sh\n{deed}\n")).expect("a file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    (folder, path)
+}
+
+#[test]
+fn a_run_has_every_figure() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let (json, page) = (folder.path().join("bench.json"), folder.path().join("bench.md"));
+    let outputs = ["--json", json.to_str().expect("UTF-8"), "--markdown"];
+    let rtor = Path::new(env!("CARGO_BIN_EXE_rtor"));
+    let chosen = ["--clients", "rtor,libtorrent", "--rounds", "2", "--case", CASE];
+    let ran = bench(rtor, &[&outputs[..], &[page.to_str().expect("UTF-8")], &chosen].concat());
+    assert!(ran.status.success(), "{}", said(&ran));
+
+    let document: Value =
+        serde_json::from_slice(&fs::read(json).expect("it was written")).expect("it is JSON");
+    let case = &document["cases"][0];
+    // 1 of the 8 MiB comes from the one that ends, in an eighth of a second; the rest takes 7/16 s.
+    let ideal = case["ideal_s"].as_f64().expect("it has one");
+    assert!((ideal - 0.4375).abs() < 1e-9, "{ideal}");
+    let rounds = case["rounds"].as_array().expect("rounds");
+    let who: Vec<&str> = rounds.iter().filter_map(|round| round["client"].as_str()).collect();
+    assert_eq!(who, ["rtor", "libtorrent", "libtorrent", "rtor"], "another begins each round");
+    for round in rounds {
+        assert_eq!(round["fault"], Value::Null, "{round}");
+        for figure in ["wall_s", "cpu_s", "rss_mib"] {
+            assert!(round[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {round}");
+        }
+        let wall_ideal = round["wall_ideal"].as_f64().expect("there is an ideal");
+        assert!(wall_ideal >= 1.0, "faster than can be: {round}");
+        assert!(round["sent_bytes"].as_u64() >= Some(8 * MIB), "{round}");
+    }
+    assert_eq!(rounds[0]["rtor"]["complete"], true, "its own manifest is in there");
+    let page = fs::read_to_string(page).expect("it was written");
+    assert!(page.contains("| client | wall s |"), "{page}");
+}
+
+#[test]
+fn a_result_that_differs_ends_the_bench() {
+    let (_folder, nothing) = impostor(r#"echo "rtor 1.0""#);
+    let ran = bench(&nothing, &["--clients", "rtor", "--rounds", "1", "--case", CASE]);
+    assert_eq!(ran.status.code(), Some(1), "{}", said(&ran));
+    assert!(said(&ran).contains("rtor says it is done, but"), "{}", said(&ran));
+}
+
+#[test]
+fn a_client_that_hangs_has_that_in_its_row() {
+    let (_folder, hanging) =
+        impostor(r#"[ "$1" = --version ] && echo "rtor 1.0" || exec sleep 1000"#);
+    let chosen = ["--clients", "rtor", "--rounds", "1", "--timeout", "1", "--case", CASE];
+    let ran = bench(&hanging, &chosen);
+    assert!(ran.status.success(), "{}", said(&ran));
+    let table = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(table.contains("rtor (1 of 1 timed out after 1 s)"), "{table}");
+}
+
+#[test]
+fn a_case_that_is_none_is_refused_in_one_sentence() {
+    for (case, why) in [
+        ("x", "`x` is no case"),
+        ("x:peers=2x1MiB,sise=1MiB", "`sise=1MiB` is nothing that a case has"),
+        ("x:peers=1MiB", "`1MiB` is no group of peers"),
+        ("x:peers=1x1MiB!1MiB,size=2MiB", "the peers of `x` can't send all of it"),
+        ("x:peers=1x0MiB", "`0mib` is no rate"),
+        ("x:peers=1x1MiB,piece=3MiB", "`piece=3MiB`: a power of two"),
+        ("x:peers=1x1MiB,size=5,files=6", "`files=6` of 5 bytes"),
+    ] {
+        let ran = bench(Path::new("/nowhere"), &["--list", "--case", case]);
+        assert_eq!(ran.status.code(), Some(1), "{case}");
+        let said = said(&ran);
+        assert!(said.starts_with("bench: ") && said.contains(why), "{case}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
