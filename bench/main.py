@@ -41,8 +41,9 @@ class Tools:
 
 
 def main():
-    # As the first process of its namespace it would not hear this.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    # As the first process of its namespace it would not hear them; its folder is to go either way.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(130))
     args = arguments()
     try:
         chosen = chosen_cases(args)
