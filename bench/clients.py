@@ -108,7 +108,7 @@ class Aria2:
         command = [self.program, "--no-conf", f"--dir={job.out}", "--seed-time=0"]
         command += ["--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false"]
         command += ["--enable-peer-exchange=false", "--disable-ipv6=true"]
-        # Its manual advises this on ext4; its default writes every file twice.
+        # What its manual advises on ext4.
         command += ["--file-allocation=falloc"]
         command += ["--console-log-level=error", "--summary-interval=0", job.torrent]
         return Start(command)
