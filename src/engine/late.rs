@@ -87,7 +87,7 @@ impl Engine {
     /// Takes the last requests back from peers that became slower than they were when asked:
     /// others may have them.
     pub(super) fn relieve_slow(&mut self, out: &mut Vec<Output>) {
-        let slow = self.sessions.iter().filter(|(_, s)| s.asked.len() > s.pace.window_at_most());
+        let slow = self.sessions.iter().filter(|(_, s)| s.pace.is_overloaded(s.asked_bytes()));
         let slow: Vec<PeerId> = slow.map(|(peer, _)| *peer).collect();
         for peer in slow {
             let Some(session) = self.sessions.get_mut(&peer) else { continue };
@@ -102,7 +102,8 @@ impl Engine {
     /// A peer owes blocks and is silent: others may have them. It is asked for one as a probe,
     /// anew each time that its patience ends, because a request that it lost is never answered.
     pub(super) fn relieve_stalled(&mut self, now: Time, out: &mut Vec<Output>) {
-        let silent = |session: &Session| session.patience_ends().is_some_and(|end| end <= now);
+        let wanted = self.sessions.values().any(Session::has_nothing_to_do);
+        let silent = |s: &Session| s.patience_ends(wanted).is_some_and(|end| end <= now);
         let stalled: Vec<PeerId> =
             self.sessions.iter().filter(|(_, s)| silent(s)).map(|(peer, _)| *peer).collect();
         for peer in stalled {

@@ -34,11 +34,19 @@ pub(super) const REQQ_DEFAULT: u32 = 250;
 const QUEUE_US: u64 = SECOND_US;
 /// One measurement of the rate.
 const MEASURE_US: u64 = SECOND_US / 4;
-/// A peer that owes blocks and sent none for this long stalls, at the soonest and the latest.
+/// Requests are taken back from a peer that would need so long for them. What it has put into its
+/// socket comes all the same, so this is no small thing.
+const OVERLOAD_US: u64 = 6 * SECOND_US;
+/// A rate is known well after so many measurements in a row.
+const SETTLED: u32 = 4;
+/// A peer that owes blocks and sent none for this long stalls, at the soonest and the latest; and
+/// at the soonest while somebody else has nothing to do.
 const STALL_US_MIN: u64 = 3 * SECOND_US;
+const STALL_US_MIN_WANTED: u64 = SECOND_US / 2;
 const STALL_US_MAX: u64 = 30 * SECOND_US;
-/// A peer from which nothing came yet stalls after this.
+/// A peer from which nothing came yet stalls after this, or this.
 const STALL_US_FIRST: u64 = 10 * SECOND_US;
+const STALL_US_FIRST_WANTED: u64 = 2 * SECOND_US;
 /// The round trip counts for no more than this in what is expected: a first block that waited
 /// for a slow disk is no distance.
 const TRIP_US_MAX: u64 = SECOND_US;
@@ -54,6 +62,7 @@ pub(super) struct Pace {
     reqq: u32,
     measured_from: Time,
     measured_bytes: u64,
+    measurements: u32,
     stalled: bool,
 }
 
@@ -67,6 +76,7 @@ impl Pace {
             reqq: REQQ_DEFAULT,
             measured_from: now,
             measured_bytes: 0,
+            measurements: 0,
             stalled: false,
         }
     }
@@ -114,6 +124,7 @@ impl Pace {
     /// The rate was `sample` lately.
     fn measured(&mut self, sample: u64) {
         let grows = self.rate == 0 || self.slow_start;
+        self.measurements = self.measurements.saturating_add(1);
         self.rate = if grows { sample } else { (self.rate + sample) / 2 };
         let reach_us = self.round_trip_us.unwrap_or(0) + QUEUE_US;
         let wanted = (self.rate * reach_us / SECOND_US / u64::from(BLOCK_LENGTH)) as usize;
@@ -125,6 +136,7 @@ impl Pace {
     pub(super) const fn stalled(&mut self) {
         self.stalled = true;
         self.slow_start = false;
+        self.measurements = 0;
         self.rate = 0;
     }
 
@@ -149,10 +161,10 @@ impl Pace {
         if self.stalled { 1 } else { self.window.min(queued_max) }
     }
 
-    /// How many requests may be under way before the last ones are taken back: the peer became
-    /// slower than it was when they were made.
-    pub(super) fn window_at_most(&self) -> usize {
-        self.window() * 4 + WINDOW_FIRST
+    /// Whether `owed` bytes are more than it will deliver soon, by a rate that is known well: it
+    /// became slower than it was when it was asked.
+    pub(super) fn is_overloaded(&self, owed: u64) -> bool {
+        self.measurements >= SETTLED && self.expected_us(owed).is_some_and(|us| us > OVERLOAD_US)
     }
 
     /// How long until the last of `queued` bytes should be here, if anything is known.
@@ -171,11 +183,14 @@ impl Pace {
         (bytes / u64::from(BLOCK_LENGTH)) as usize
     }
 
-    /// How long a peer that owes blocks may be silent.
-    pub(super) fn patience_us(&self) -> u64 {
+    /// How long a peer that owes blocks may be silent; less long if they are `wanted` by another
+    /// that has nothing to do.
+    pub(super) fn patience_us(&self, wanted: bool) -> u64 {
+        let least_us = if wanted { STALL_US_MIN_WANTED } else { STALL_US_MIN };
         match self.expected_us(u64::from(BLOCK_LENGTH)) {
+            None if wanted => STALL_US_FIRST_WANTED,
             None => STALL_US_FIRST,
-            Some(expected_us) => expected_us.saturating_mul(4).clamp(STALL_US_MIN, STALL_US_MAX),
+            Some(expected_us) => expected_us.saturating_mul(4).clamp(least_us, STALL_US_MAX),
         }
     }
 }
@@ -229,9 +244,10 @@ mod tests {
     fn a_peer_that_becomes_slow_has_its_last_requests_taken_back() {
         let mut pace = Pace::new(Time(0));
         deliver(&mut pace, 5 * SECOND_US, 5_000_000, 20_000);
-        let before = pace.window();
+        let owed = pace.window() as u64 * u64::from(BLOCK_LENGTH);
+        assert!(!pace.is_overloaded(owed));
         deliver(&mut pace, 20 * SECOND_US, 50_000, 20_000);
-        assert!(before > pace.window_at_most(), "{before} of {}", pace.window_at_most());
+        assert!(pace.is_overloaded(owed), "{owed} bytes at {}", pace.rate());
     }
 
     #[test]

@@ -368,7 +368,7 @@ impl Session {
     /// How long the last of the first `queued` bytes that it owes will take. The later its next
     /// block is already, the longer; of a peer of which nothing is known, as long as it is given.
     pub(super) fn expected_from(&self, now: Time, queued: u64) -> u64 {
-        let patience_us = || self.patience_ends().map_or(0, |end| end.since_us(now));
+        let patience_us = || self.patience_ends(false).map_or(0, |end| end.since_us(now));
         let expected_us = self.pace.expected_us(queued).unwrap_or_else(patience_us);
         let due = self.asked.front().and_then(|asked| asked.expected);
         expected_us.saturating_add(due.map_or(0, |due| now.since_us(due)))
@@ -407,9 +407,15 @@ impl Session {
         self.idle.set(now, self.is_ready() && !busy);
     }
 
-    /// When it must have sent something, if it owes anything.
-    pub(super) fn patience_ends(&self) -> Option<Time> {
-        self.asked.front().map(|_| self.last_block + self.pace.patience_us())
+    /// When it must have sent something, if it owes anything; sooner if that is `wanted` by
+    /// another that has nothing to do.
+    pub(super) fn patience_ends(&self, wanted: bool) -> Option<Time> {
+        self.asked.front().map(|_| self.last_block + self.pace.patience_us(wanted))
+    }
+
+    /// Whether it could be asked for blocks, is no staller, and owes none.
+    pub(super) fn has_nothing_to_do(&self) -> bool {
+        self.is_ready() && self.asked.is_empty() && !self.pace.is_stalled()
     }
 
     /// Whether it has every piece.
