@@ -15,8 +15,9 @@ use crate::wire::Message;
 
 /// A block is asked twice only if the second peer should have it sooner by this much and by half.
 const SOONER_US: u64 = SECOND_US / 4;
-/// Blocks that may come twice in a whole download: so many, and one of so many that are wanted.
-/// Those that are owed twice now count as well: a cancel often comes too late.
+/// Blocks that may be asked twice in a whole download: so many, and one of so many that are wanted.
+/// Those of which the slower peer says that it did not send them (BEP 6) do not count: a cancel
+/// often comes too late, and no more than one block of a hundred shall come twice.
 const DUPLICATES_MIN: u64 = 4;
 const DUPLICATES_ONE_OF: u64 = 128;
 
@@ -44,6 +45,7 @@ impl Engine {
             if session.next_expected_us().is_none_or(|us| theirs_us < clearly_later(us)) {
                 return;
             }
+            self.asked_twice += 1;
             self.picker.asked_too(peer, block);
             session.ask(now, block);
             out.push(Output::Send(peer, Message::Request(spec_of(block))));
@@ -52,10 +54,9 @@ impl Engine {
 
     /// How many blocks may still be asked twice.
     fn duplicates_left(&self) -> usize {
-        let block = u64::from(BLOCK_LENGTH);
-        let most = DUPLICATES_MIN + self.wanted_bytes / block / DUPLICATES_ONE_OF;
-        let spent = self.picker.owed_twice() as u64 + self.tally.duplicate_bytes / block;
-        most.saturating_sub(spent) as usize
+        let blocks = self.wanted_bytes / u64::from(BLOCK_LENGTH);
+        let most = DUPLICATES_MIN + blocks / DUPLICATES_ONE_OF;
+        most.saturating_sub(self.asked_twice) as usize
     }
 
     /// Blocks that one other peer alone owes and `peer` could send, with how long they will take

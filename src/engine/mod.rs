@@ -111,6 +111,9 @@ pub struct Engine {
     wanted_at_start: usize,
     /// Bytes of wanted pieces that were to come at the start.
     wanted_bytes: u64,
+    /// Blocks that were asked of a second peer, but for those that the slower of the two is known
+    /// not to have sent.
+    asked_twice: u64,
     complete_at_start: bool,
     pending: BTreeMap<PeerId, Pending>,
     sessions: BTreeMap<PeerId, Session>,
@@ -158,6 +161,7 @@ impl Engine {
             rank: config.rank,
             wanted_at_start: picker.wanted_left(),
             wanted_bytes: picker.left_bytes(),
+            asked_twice: 0,
             complete_at_start,
             picker,
             pool: Pool::default(),
@@ -367,6 +371,7 @@ impl Engine {
                 self.refused(peer, block, out);
                 self.all_hungry();
             }
+            Said::Spared => self.asked_twice = self.asked_twice.saturating_sub(1),
             Said::Refused(spec) => out.push(Output::Send(peer, Message::Reject(spec))),
             Said::Interested => self.serve_newcomer(now, peer, out),
             Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),

@@ -55,6 +55,8 @@ pub(super) enum Said {
     LateBlock(Block, Bytes),
     /// A block that it owed and will not send (BEP 6).
     Rejected(Block),
+    /// A block that another sent meanwhile, and that it will not send too (BEP 6).
+    Spared,
     /// It asked in vain, and speaks BEP 6: it must be told.
     Refused(BlockSpec),
     /// It wants a block: the queue has grown.
@@ -87,7 +89,8 @@ pub(super) struct Session {
     /// Requests under way, oldest first.
     pub(super) asked: VecDeque<Asked>,
     asked_bytes: u64,
-    let_go: VecDeque<Block>,
+    /// Blocks that were given up, and whether because another sent them.
+    let_go: VecDeque<(Block, bool)>,
     /// What it asked of us and is still to be read from disk.
     pub(super) requests: VecDeque<(PieceIndex, BlockSpec)>,
     /// Blocks of its requests that are being read or written to its socket.
@@ -251,8 +254,11 @@ impl Session {
             return Said::Rejected(block);
         }
         // Of a block that was given up: it will not come late either.
-        self.let_go.retain(|gone| *gone != block);
-        Said::Nothing
+        let at = self.let_go.iter().position(|(gone, _)| *gone == block);
+        match at.and_then(|at| self.let_go.remove(at)) {
+            Some((_, true)) => Said::Spared,
+            _ => Said::Nothing,
+        }
     }
 
     fn hear_cancel(&mut self, spec: BlockSpec) -> Said {
@@ -307,7 +313,7 @@ impl Session {
             self.stalled_since = None;
             return Ok(Said::Block(block, asked.at, data));
         }
-        match self.let_go.iter().position(|gone| *gone == block) {
+        match self.let_go.iter().position(|(gone, _)| *gone == block) {
             Some(at) => {
                 self.let_go.remove(at);
                 Ok(Said::LateBlock(block, data))
@@ -374,11 +380,11 @@ impl Session {
         expected_us.saturating_add(due.map_or(0, |due| now.since_us(due)))
     }
 
-    /// It need not send the block any more; whether it was owed.
+    /// Another sent the block: it need not any more. Whether it was owed.
     pub(super) fn give_up(&mut self, block: Block) -> bool {
         let owed = self.take_asked(block).is_some();
         if owed {
-            self.let_go(block);
+            self.let_go(block, true);
         }
         owed
     }
@@ -389,7 +395,7 @@ impl Session {
         let blocks: Vec<Block> = last.into_iter().map(|asked| asked.block).collect();
         for block in &blocks {
             self.asked_bytes -= u64::from(block.length());
-            self.let_go(*block);
+            self.let_go(*block, false);
         }
         blocks
     }
@@ -437,10 +443,10 @@ impl Session {
         Some(asked)
     }
 
-    fn let_go(&mut self, block: Block) {
+    fn let_go(&mut self, block: Block, sent_by_another: bool) {
         if self.let_go.len() >= LET_GO_MAX {
             self.let_go.pop_front();
         }
-        self.let_go.push_back(block);
+        self.let_go.push_back((block, sent_by_another));
     }
 }

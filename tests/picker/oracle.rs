@@ -224,13 +224,4 @@ impl Oracle {
         };
         (0..self.pieces.len()).map(of).sum()
     }
-
-    /// Blocks that more than one peer owes.
-    pub(super) fn owed_twice(&self) -> usize {
-        let blocks = self.pieces.iter().flat_map(|piece| match piece {
-            Piece::Open(blocks, _) => blocks.as_slice(),
-            _ => &[],
-        });
-        blocks.filter(|at| matches!(at, At::Owed(by) if by.len() > 1)).count()
-    }
 }

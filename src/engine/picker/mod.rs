@@ -459,12 +459,6 @@ impl Picker {
         self.left_bytes - self.open.received_bytes()
     }
 
-    /// Blocks that more than one peer owes.
-    #[must_use]
-    pub const fn owed_twice(&self) -> usize {
-        self.open.owed_twice()
-    }
-
     /// Wanted pieces that are still to come.
     #[must_use]
     pub const fn wanted_left(&self) -> usize {

@@ -32,8 +32,6 @@ pub(super) struct OpenPiece {
     blocks: Vec<BlockState>,
     unasked: usize,
     received: usize,
-    /// Blocks that more than one peer owes.
-    owed_twice: usize,
     /// Blocks before this one are not unasked.
     first_unasked: usize,
     pub(super) senders: Senders,
@@ -48,7 +46,6 @@ impl OpenPiece {
             blocks: vec![BlockState::Unasked; count],
             unasked: count,
             received: 0,
-            owed_twice: 0,
             first_unasked: 0,
             senders: Senders::Many,
         }
@@ -61,11 +58,6 @@ impl OpenPiece {
 
     pub(super) const fn unasked(&self) -> usize {
         self.unasked
-    }
-
-    /// Blocks that more than one peer owes.
-    pub(super) const fn owed_twice(&self) -> usize {
-        self.owed_twice
     }
 
     /// Bytes of the blocks that are here.
@@ -128,10 +120,7 @@ impl OpenPiece {
 
     pub(super) fn ask(&mut self, number: usize, peer: PeerId) {
         match &mut self.blocks[number] {
-            BlockState::Asked(askers) => {
-                askers.push(peer);
-                self.owed_twice += usize::from(askers.len() == 2);
-            }
+            BlockState::Asked(askers) => askers.push(peer),
             state @ BlockState::Unasked => {
                 *state = BlockState::Asked(SmallVec::from_slice(&[peer]));
                 self.unasked -= 1;
@@ -142,11 +131,8 @@ impl OpenPiece {
 
     pub(super) fn refused(&mut self, number: usize, peer: PeerId) {
         let BlockState::Asked(askers) = &mut self.blocks[number] else { return };
-        let before = askers.len();
         askers.retain(|asker| *asker != peer);
-        let after = askers.len();
-        self.owed_twice -= usize::from(before > 1 && after < 2);
-        if after == 0 {
+        if askers.is_empty() {
             self.set_unasked(number);
         }
     }
@@ -154,7 +140,7 @@ impl OpenPiece {
     pub(super) fn received(&mut self, number: usize, from: Option<PeerId>) {
         match std::mem::replace(&mut self.blocks[number], BlockState::Received(from)) {
             BlockState::Unasked => self.unasked -= 1,
-            BlockState::Asked(askers) => self.owed_twice -= usize::from(askers.len() > 1),
+            BlockState::Asked(_) => {}
             BlockState::Received(_) => return,
         }
         self.received += 1;

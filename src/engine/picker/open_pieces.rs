@@ -11,7 +11,6 @@ pub(super) struct OpenPieces {
     pieces: BTreeMap<PieceIndex, OpenPiece>,
     loose: BTreeSet<(usize, PieceIndex)>,
     received_bytes: u64,
-    owed_twice: usize,
 }
 
 impl OpenPieces {
@@ -35,7 +34,6 @@ impl OpenPieces {
         let open = self.pieces.remove(&piece)?;
         self.loose.remove(&(open.unasked(), piece));
         self.received_bytes -= open.received_bytes();
-        self.owed_twice -= open.owed_twice();
         Some(open)
     }
 
@@ -48,10 +46,8 @@ impl OpenPieces {
         let open = self.pieces.get_mut(&piece)?;
         let unasked = open.unasked();
         self.received_bytes -= open.received_bytes();
-        self.owed_twice -= open.owed_twice();
         let said = f(open);
         self.received_bytes += open.received_bytes();
-        self.owed_twice += open.owed_twice();
         if open.unasked() != unasked {
             self.loose.remove(&(unasked, piece));
             if open.unasked() > 0 {
@@ -66,11 +62,6 @@ impl OpenPieces {
         self.received_bytes
     }
 
-    /// Blocks that more than one peer owes.
-    pub(super) const fn owed_twice(&self) -> usize {
-        self.owed_twice
-    }
-
     /// Pieces with blocks to ask for, nearest to whole first.
     pub(super) fn loose(&self) -> impl Iterator<Item = (PieceIndex, &OpenPiece)> {
         self.loose.iter().filter_map(|(_, piece)| Some((*piece, self.pieces.get(piece)?)))
@@ -82,7 +73,6 @@ impl OpenPieces {
 
     fn count_in(&mut self, piece: PieceIndex, open: &OpenPiece) {
         self.received_bytes += open.received_bytes();
-        self.owed_twice += open.owed_twice();
         if open.unasked() > 0 {
             self.loose.insert((open.unasked(), piece));
         }
