@@ -25,6 +25,7 @@ mod addr;
 pub mod discovery;
 mod guard;
 mod host;
+mod instance;
 mod options;
 pub mod strategy;
 

@@ -2,12 +2,11 @@
 
 use super::raw::{RawSink, RawWish, Table};
 use super::{Answer, Fact, INTERFACE, Wish, fact::lent_slice};
-use crate::host::HostBox;
-pub use crate::strategy::host::Poisoned;
+pub use crate::instance::Poisoned;
+use crate::instance::{self, Create, Destroy, Life};
 use crate::{Entry, Lent, Level, NoTable, Services, Status, abi};
 use std::ffi::c_void;
-use std::mem::{ManuallyDrop, offset_of};
-use std::ptr::{self, NonNull};
+use std::mem::offset_of;
 use std::sync::Arc;
 
 /// Wishes that one call may push; a guest that pushes more loses the rest.
@@ -33,15 +32,17 @@ pub fn table(entry: &'static Entry) -> Result<&'static Table, NoTable> {
 }
 
 /// One instance of a discovery plugin.
-pub struct Instance {
-    table: &'static Table,
-    instance: NonNull<c_void>,
-    poisoned: bool,
-    host: ManuallyDrop<HostBox>,
-}
+pub struct Instance(instance::Instance<&'static Table>);
 
-// SAFETY: `[engine]` functions may be called from any one thread at a time; `&mut` sees to that.
-unsafe impl Send for Instance {}
+impl Life for &'static Table {
+    fn create(&self) -> Create {
+        self.create
+    }
+
+    fn destroy(&self) -> Destroy {
+        self.destroy
+    }
+}
 
 impl Instance {
     /// Makes an instance of `entry`'s discovery guest.
@@ -55,30 +56,21 @@ impl Instance {
         services: Arc<dyn Services>,
     ) -> Result<Self, Status> {
         let table = table(entry).map_err(|_| Status::FAILED)?;
-        let host = HostBox::new(services);
-        let mut instance = ptr::null_mut();
-        // SAFETY: the host table lives in `host`, which this handle keeps.
-        let status =
-            unsafe { (table.create)(host.as_ptr(), Lent::text(options), &raw mut instance) };
-        match NonNull::new(instance) {
-            Some(instance) if status == Status::OK => {
-                Ok(Self { table, instance, poisoned: false, host: ManuallyDrop::new(host) })
-            }
-            _ => Err(if status == Status::OK { Status::FAILED } else { status }),
-        }
+        instance::Instance::create(table, options, services).map(Self)
     }
 
     /// Whether it may run on private torrents (BEP 27).
     #[must_use]
     pub const fn on_private(&self) -> bool {
-        self.table.on_private == 1
+        self.0.table().on_private == 1
     }
 
     /// The BEP 10 messages that it speaks. Names that are not UTF-8 are left out.
     pub fn extensions(&self) -> impl Iterator<Item = &'static str> {
+        let table = self.0.table();
         // SAFETY: a table lends its names for ever.
         let names: &'static [Lent<'static>] =
-            unsafe { lent_slice(self.table.extensions, self.table.extension_count) };
+            unsafe { lent_slice(table.extensions, table.extension_count) };
         // SAFETY: as above.
         names.iter().filter_map(|name| unsafe { name.utf8() })
     }
@@ -93,9 +85,6 @@ impl Instance {
         fact: &Fact<'_>,
         wishes: &mut Vec<Wish<'static>>,
     ) -> Result<Answer, Poisoned> {
-        if self.poisoned {
-            return Err(Poisoned);
-        }
         let mut pushed = Pushed { room: WISHES_MAX, refused: 0, wishes };
         let sink = RawSink {
             size: size_of::<RawSink>() as u32,
@@ -103,40 +92,31 @@ impl Instance {
             context: (&raw mut pushed).cast(),
             push,
         };
-        // SAFETY: fact and sink are lent until the call returns.
-        let status = fact.with_raw(|fact| unsafe {
-            (self.table.handle)(self.instance.as_ptr(), now_us, fact, &raw const sink)
+        let status = self.0.call(&[Status::OK, Status::DECLINED], |table, instance| {
+            // SAFETY: fact and sink are lent until the call returns.
+            fact.with_raw(|fact| unsafe { (table.handle)(instance, now_us, fact, &raw const sink) })
         });
         if pushed.refused > 0 {
             let text = format!("{} wishes were refused: malformed or too large", pushed.refused);
-            self.host.services().log(Level::Warning, &text);
+            self.0.say(Level::Warning, &text);
         }
-        match status {
-            Status::OK => Ok(Answer::Mine),
-            Status::DECLINED => Ok(Answer::Declined),
-            _ => {
-                self.poisoned = true;
-                Err(Poisoned)
-            }
-        }
+        Ok(if status? == Status::OK { Answer::Mine } else { Answer::Declined })
     }
 
     /// When to send it [`Fact::Deadline`], in microseconds of `now_us`. Never, once poisoned.
     pub fn deadline(&mut self) -> Option<u64> {
         let mut deadline_us = u64::MAX;
-        if !self.poisoned {
-            // SAFETY: a place for one number, lent until the call returns.
-            let status =
-                unsafe { (self.table.deadline)(self.instance.as_ptr(), &raw mut deadline_us) };
-            self.poisoned = status != Status::OK;
-        }
-        (deadline_us != u64::MAX && !self.poisoned).then_some(deadline_us)
+        // SAFETY: a place for one number, lent until the call returns.
+        let answered = self.0.call(&[Status::OK], |table, instance| unsafe {
+            (table.deadline)(instance, &raw mut deadline_us)
+        });
+        (deadline_us != u64::MAX && answered.is_ok()).then_some(deadline_us)
     }
 
     /// Whether the guest broke.
     #[must_use]
     pub const fn poisoned(&self) -> bool {
-        self.poisoned
+        self.0.poisoned()
     }
 }
 
@@ -174,20 +154,5 @@ fn within_limits(wish: &Wish<'_>) -> bool {
         Wish::Report { subject, text, .. } => subject.len() + text.len() <= WISH_BYTES_MAX,
         Wish::Heard { source, .. } => source.len() <= WISH_BYTES_MAX,
         Wish::JoinMulticast { .. } | Wish::Finished => true,
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        // A poisoned instance is never called again, not even to be destroyed. It leaks, and so
-        // does its host table: a thread of the guest's may still call back.
-        if !self.poisoned {
-            // SAFETY: `instance` came from `create` and is not used again; the guest lets go of
-            // its host table in `destroy`, and neither is touched afterwards.
-            unsafe {
-                (self.table.destroy)(self.instance.as_ptr());
-                ManuallyDrop::drop(&mut self.host);
-            }
-        }
     }
 }

@@ -1,16 +1,12 @@
 //! A strategy as the host sees it: [`Instance`], a safe handle on one table's instance.
 
 use super::{INTERFACE, Swarm, Table};
-use crate::host::HostBox;
+pub use crate::instance::Poisoned;
+use crate::instance::{self, Create, Destroy, Life};
 use crate::{Entry, Lent, Level, NoTable, Services, Status, abi};
 use std::ffi::c_void;
-use std::mem::{ManuallyDrop, offset_of};
-use std::ptr::{self, NonNull};
+use std::mem::offset_of;
 use std::sync::Arc;
-
-/// The guest broke, and this instance will not be called again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Poisoned;
 
 /// The strategy table of a plugin.
 ///
@@ -28,15 +24,17 @@ pub fn table(entry: &'static Entry) -> Result<&'static Table, NoTable> {
 }
 
 /// One instance of a strategy plugin.
-pub struct Instance {
-    table: &'static Table,
-    instance: NonNull<c_void>,
-    poisoned: bool,
-    host: ManuallyDrop<HostBox>,
-}
+pub struct Instance(instance::Instance<&'static Table>);
 
-// SAFETY: `[engine]` functions may be called from any one thread at a time; `&mut` sees to that.
-unsafe impl Send for Instance {}
+impl Life for &'static Table {
+    fn create(&self) -> Create {
+        self.create
+    }
+
+    fn destroy(&self) -> Destroy {
+        self.destroy
+    }
+}
 
 impl Instance {
     /// Makes an instance of `entry`'s strategy.
@@ -50,17 +48,7 @@ impl Instance {
         services: Arc<dyn Services>,
     ) -> Result<Self, Status> {
         let table = table(entry).map_err(|_| Status::FAILED)?;
-        let host = HostBox::new(services);
-        let mut instance = ptr::null_mut();
-        // SAFETY: the host table lives in `host`, which this handle keeps.
-        let status =
-            unsafe { (table.create)(host.as_ptr(), Lent::text(options), &raw mut instance) };
-        match NonNull::new(instance) {
-            Some(instance) if status == Status::OK => {
-                Ok(Self { table, instance, poisoned: false, host: ManuallyDrop::new(host) })
-            }
-            _ => Err(if status == Status::OK { Status::FAILED } else { status }),
-        }
+        instance::Instance::create(table, options, services).map(Self)
     }
 
     /// When this number changes, all keys are to be asked for again.
@@ -105,32 +93,10 @@ impl Instance {
 
     /// Says one line to the host, in the guest's place.
     pub(super) fn say(&self, level: Level, text: &str) {
-        self.host.services().log(level, text);
+        self.0.say(level, text);
     }
 
-    fn call(
-        &mut self,
-        f: impl FnOnce(&'static Table, *mut c_void) -> Status,
-    ) -> Result<(), Poisoned> {
-        if self.poisoned || f(self.table, self.instance.as_ptr()) != Status::OK {
-            self.poisoned = true;
-            return Err(Poisoned);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        // A poisoned instance is never called again, not even to be destroyed. It leaks, and so
-        // does its host table: a thread of the guest's may still call back.
-        if !self.poisoned {
-            // SAFETY: `instance` came from `create` and is not used again; the guest lets go of
-            // its host table in `destroy`, and neither is touched afterwards.
-            unsafe {
-                (self.table.destroy)(self.instance.as_ptr());
-                ManuallyDrop::drop(&mut self.host);
-            }
-        }
+    fn call(&mut self, f: impl FnOnce(&Table, *mut c_void) -> Status) -> Result<(), Poisoned> {
+        self.0.call(&[Status::OK], |table, instance| f(table, instance)).map(|_| ())
     }
 }
