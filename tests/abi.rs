@@ -13,8 +13,8 @@ use rtor_plugin::discovery::{
     RawMulticast, RawPeer, RawReport, RawResolve, RawResolved, RawSink, RawStarted, RawTracker,
     RawWish, RawWishBody, Totals, fact_kind, wish_kind,
 };
-use rtor_plugin::strategy::RawSwarm;
 use rtor_plugin::strategy::Table as StrategyTable;
+use rtor_plugin::strategy::{RawSwarm, RawUrgent};
 use rtor_plugin::{ABI, Addr, Entry, Host, Lent, Level, Status, Version};
 use std::mem::offset_of;
 use std::path::Path;
@@ -60,9 +60,11 @@ fn types() -> Vec<Number> {
     layout!(out, "rtor_entry", struct Entry { abi, size, id, version, about, interface });
     layout!(out, "rtor_swarm", struct RawSwarm {
         size, piece_count, availability, priority, have, seed, have_count, playhead,
+        piece_length, read_end,
     });
+    layout!(out, "rtor_urgent", struct RawUrgent { piece, reserved, within_us });
     layout!(out, "rtor_strategy_table", struct StrategyTable {
-        size, reserved, create, destroy, epoch, rank,
+        size, reserved, create, destroy, epoch, rank, urgent,
     });
     layout!(out, "rtor_totals", struct Totals { uploaded, downloaded, left, peers, peers_wanted });
     layout!(out, "rtor_tracker", struct RawTracker { url, tier, reserved });
@@ -192,9 +194,16 @@ fn c_and_rust_and_the_recorded_numbers_agree() {
 fn no_type_of_the_boundary_is_left_out() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/api/src");
     let mut declared = 0;
-    for file in
-        ["abi.rs", "addr.rs", "discovery/fact.rs", "discovery/raw.rs", "host.rs", "strategy/mod.rs"]
-    {
+    for file in [
+        "abi.rs",
+        "addr.rs",
+        "discovery/fact.rs",
+        "discovery/raw.rs",
+        "host.rs",
+        "strategy/mod.rs",
+        "strategy/swarm.rs",
+        "strategy/urgency.rs",
+    ] {
         let text = std::fs::read_to_string(folder.join(file)).expect("a source of ours");
         declared += text.lines().filter(|line| *line == "#[repr(C)]").count();
     }

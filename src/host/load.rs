@@ -65,21 +65,21 @@ pub(super) fn described(entry: &'static Entry, origin: Origin) -> Result<Plugin,
     let version = text(entry.version, TEXT_BYTES_MAX, "version")?;
     let about = text(entry.about, TEXT_BYTES_MAX, "description")?;
     let mut interfaces = Vec::new();
-    let mut offered = |interface, what, needed, table: Result<(), NoTable>| match table {
+    let mut offered = |interface, what, table: Result<(), NoTable>| match table {
         Ok(()) => {
             interfaces.push(interface);
             Ok(())
         }
         Err(NoTable::Absent) => Ok(()),
-        Err(NoTable::TooSmall(size)) => {
+        Err(NoTable::TooSmall { size, needed }) => {
             Err(HostError::TooSmall { path: path.clone(), what, size, needed })
         }
         Err(NoTable::Malformed) => Err(HostError::Malformed { path: path.clone(), what }),
     };
     let table = strategy::host::table(entry).map(|_| ());
-    offered(strategy::INTERFACE, "strategy table", size_of::<strategy::Table>(), table)?;
+    offered(strategy::INTERFACE, "strategy table", table)?;
     let table = discovery::host::table(entry).map(|_| ());
-    offered(discovery::INTERFACE, "discovery table", size_of::<discovery::Table>(), table)?;
+    offered(discovery::INTERFACE, "discovery table", table)?;
     if interfaces.is_empty() {
         return Err(HostError::NoInterface { path });
     }

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 /* The version of the boundary that this header describes. */
-enum { RTOR_ABI_MAJOR = 1, RTOR_ABI_MINOR = 0 };
+enum { RTOR_ABI_MAJOR = 1, RTOR_ABI_MINOR = 1 };
 
 /* `major` must be equal on both sides, `minor` only appends. */
 typedef struct rtor_version {
@@ -100,7 +100,7 @@ typedef struct rtor_entry {
     const void *(*interface)(rtor_lent id);
 } rtor_entry;
 
-/* ---- rtor.strategy/1: in which order pieces matter ------------------------------------- */
+/* ---- rtor.strategy/1: in which order pieces matter, and when --------------------------- */
 
 #define RTOR_STRATEGY "rtor.strategy/1"
 
@@ -113,10 +113,20 @@ typedef struct rtor_swarm {
     const uint64_t *have;         /* One bit a piece, least significant first. */
     uint64_t seed;                /* Chance: the same for the whole run. */
     uint32_t have_count;          /* Pieces had so far. */
-    uint32_t playhead;            /* The piece that a reader waits for; 0: nobody reads. */
+    uint32_t playhead;            /* The piece that a reader waits for, if `read_end` is not 0. */
+    /* Since minor 1: only if `size` is beyond them. */
+    uint32_t piece_length; /* Bytes of every piece but the last. */
+    uint32_t read_end;     /* The piece after the last one of what is read; 0: nobody reads. */
 } rtor_swarm;
 
-/* The functions of a strategy; none may be null. */
+/* A piece that is wanted by a moment. */
+typedef struct rtor_urgent {
+    uint32_t piece;
+    uint32_t reserved;
+    uint64_t within_us; /* Microseconds from now until it should be there. */
+} rtor_urgent;
+
+/* The functions of a strategy; none but `urgent` may be null. */
 typedef struct rtor_strategy_table {
     uint32_t size; /* sizeof(rtor_strategy_table) */
     uint32_t reserved;
@@ -131,6 +141,13 @@ typedef struct rtor_strategy_table {
      * smaller comes first. */
     rtor_status (*rank)(void *instance, const rtor_swarm *swarm, const uint32_t *pieces,
                         uint64_t *keys, size_t count);
+    /* [engine] Since minor 1; null: no piece ever is urgent. Lists up to `capacity` missing
+     * pieces that are wanted by a moment, soonest first, and writes how many it listed to
+     * `count`: never more than `capacity`, or the instance is taken for broken. Pieces that are
+     * had, not wanted or beyond the torrent are left out, and of one listed twice the later.
+     * Asked again when the epoch, `have_count` or the reader changed. */
+    rtor_status (*urgent)(void *instance, const rtor_swarm *swarm, rtor_urgent *list,
+                          size_t capacity, size_t *count);
 } rtor_strategy_table;
 
 /* ---- rtor.discovery/1: who else is in the swarm ---------------------------------------- */

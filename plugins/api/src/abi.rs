@@ -5,9 +5,10 @@
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// The version of the boundary that this crate speaks.
-pub const ABI: Version = Version { major: 1, minor: 0 };
+pub const ABI: Version = Version { major: 1, minor: 1 };
 
 /// A version of the boundary: `major` must be equal on both sides, `minor` only appends.
 #[repr(C)]
@@ -122,40 +123,60 @@ pub struct Entry {
 pub enum NoTable {
     /// The plugin does not offer the interface.
     Absent,
-    /// The table says that it has this many bytes, fewer than the interface's first revision.
-    TooSmall(u32),
+    /// The table says that it has `size` bytes, and the interface's first revision had `needed`.
+    TooSmall {
+        /// What the table says.
+        size: u32,
+        /// What it needs at least.
+        needed: usize,
+    },
     /// A function of the table is null, or the table is not aligned.
     Malformed,
 }
 
-/// The table behind a pointer that [`Entry::interface`] answered with.
-///
-/// `functions` are the offsets of the table's functions: a reference to a table in which one of
-/// them is null would be undefined behaviour before it is ever called.
+/// A struct that begins with its size in bytes as a `u32`, and only grows, by whole words.
 ///
 /// # Safety
-/// `table` must be null or point to a `u32` size and as many bytes as that says, for ever.
-pub(crate) unsafe fn table<T>(
-    table: *const c_void,
-    functions: &[usize],
-) -> Result<&'static T, NoTable> {
-    if table.is_null() {
+/// `repr(C)`; what was appended after `FIRST_BYTES` may be all zeros; `FUNCTIONS` are the offsets
+/// of all fields before `FIRST_BYTES` that may not be zero.
+pub(crate) unsafe trait Grown: Copy {
+    /// Bytes of the first revision.
+    const FIRST_BYTES: usize;
+    /// Offsets of the functions that every revision has.
+    const FUNCTIONS: &'static [usize];
+}
+
+/// A copy of the struct at `raw`: what its maker did not know of yet is zero, and what we do not
+/// know of yet is left out.
+///
+/// A copy and no reference, since a struct that is smaller than ours has no reference of our
+/// type; and since a null function behind a reference would be undefined before it is called.
+///
+/// # Safety
+/// `raw` must be null or point to a `u32` size and as many bytes as that says.
+pub(crate) unsafe fn grown<T: Grown>(raw: *const T) -> Result<T, NoTable> {
+    if raw.is_null() {
         return Err(NoTable::Absent);
     }
-    if !table.cast::<T>().is_aligned() {
+    if !raw.is_aligned() {
         return Err(NoTable::Malformed);
     }
-    // SAFETY: every table begins with its size.
-    let size = unsafe { table.cast::<u32>().read() };
-    if (size as usize) < size_of::<T>() {
-        return Err(NoTable::TooSmall(size));
+    // SAFETY: it begins with its size.
+    let size = unsafe { raw.cast::<u32>().read() };
+    if (size as usize) < T::FIRST_BYTES {
+        return Err(NoTable::TooSmall { size, needed: T::FIRST_BYTES });
     }
-    for &offset in functions {
-        // SAFETY: the table is at least as large as `T`, of which this is a field.
-        if unsafe { table.byte_add(offset).cast::<usize>().read() } == 0 {
+    // Half a word is no field: half a pointer would be one to nowhere.
+    let bytes = (size as usize).min(size_of::<T>()) / size_of::<usize>() * size_of::<usize>();
+    let mut copy = MaybeUninit::<T>::zeroed();
+    // SAFETY: there are at least `bytes` on both sides, and `copy` is ours alone.
+    unsafe { copy.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(raw.cast(), bytes) };
+    for &offset in T::FUNCTIONS {
+        // SAFETY: a field of the first revision, all of which was copied, as a number.
+        if unsafe { copy.as_ptr().byte_add(offset).cast::<usize>().read() } == 0 {
             return Err(NoTable::Malformed);
         }
     }
-    // SAFETY: it is aligned, large enough, and no function is null.
-    Ok(unsafe { &*table.cast::<T>() })
+    // SAFETY: no function of the first revision is null, and the rest may be zeros.
+    Ok(unsafe { copy.assume_init() })
 }

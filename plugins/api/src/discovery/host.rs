@@ -2,11 +2,11 @@
 
 use super::raw::{RawSink, RawWish, Table};
 use super::{Answer, Fact, INTERFACE, Wish, fact::lent_slice};
+use crate::abi::grown;
 pub use crate::instance::Poisoned;
 use crate::instance::{self, Create, Destroy, Life};
-use crate::{Entry, Lent, Level, NoTable, Services, Status, abi};
+use crate::{Entry, Lent, Level, NoTable, Services, Status};
 use std::ffi::c_void;
-use std::mem::offset_of;
 use std::sync::Arc;
 
 /// Wishes that one call may push; a guest that pushes more loses the rest.
@@ -20,21 +20,15 @@ pub const ADDRS_MAX: usize = 4096;
 ///
 /// # Errors
 /// Why there is none.
-pub fn table(entry: &'static Entry) -> Result<&'static Table, NoTable> {
-    let functions = [
-        offset_of!(Table, create),
-        offset_of!(Table, destroy),
-        offset_of!(Table, handle),
-        offset_of!(Table, deadline),
-    ];
+pub fn table(entry: &'static Entry) -> Result<Table, NoTable> {
     // SAFETY: `interface` answers with null or a table that is valid for ever.
-    unsafe { abi::table((entry.interface)(Lent::text(INTERFACE)), &functions) }
+    unsafe { grown((entry.interface)(Lent::text(INTERFACE)).cast::<Table>()) }
 }
 
 /// One instance of a discovery plugin.
-pub struct Instance(instance::Instance<&'static Table>);
+pub struct Instance(instance::Instance<Table>);
 
-impl Life for &'static Table {
+impl Life for Table {
     fn create(&self) -> Create {
         self.create
     }

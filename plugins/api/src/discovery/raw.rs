@@ -1,8 +1,10 @@
 //! The C layouts of facts and wishes: headed unions. `rtor.h` says the same in C.
 
 use super::Totals;
+use crate::abi::Grown;
 use crate::{Addr, Host, Lent, Status};
 use std::ffi::c_void;
+use std::mem::offset_of;
 
 /// The numbers of [`RawFact::kind`]. Unknown ones are declined.
 pub mod fact_kind {
@@ -302,6 +304,7 @@ pub struct RawSink {
 
 /// The functions of a discovery guest.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Table {
     /// `size_of::<Table>()` on the guest's side.
     pub size: u32,
@@ -334,3 +337,14 @@ pub struct Table {
 unsafe impl Sync for Table {}
 // SAFETY: as above.
 unsafe impl Send for Table {}
+
+// SAFETY: nothing was appended yet, and the functions are listed.
+unsafe impl Grown for Table {
+    const FIRST_BYTES: usize = size_of::<Self>();
+    const FUNCTIONS: &'static [usize] = &[
+        offset_of!(Self, create),
+        offset_of!(Self, destroy),
+        offset_of!(Self, handle),
+        offset_of!(Self, deadline),
+    ];
+}

@@ -1,101 +1,10 @@
 //! A strategy as its author sees it: the [`Strategy`] trait, and the shim behind it.
 
-use super::{INTERFACE, RawSwarm, Table};
+use super::{INTERFACE, RawSwarm, RawUrgent, Swarm, Table, Urgencies, Urgency};
 use crate::{ABI, Entry, Host, HostHandle, Lent, Level, Options, Status, guard};
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr;
-
-/// What is known of the swarm, lent for one call.
-pub struct Swarm<'a> {
-    /// How many connected peers have each piece.
-    pub availability: &'a [u16],
-    /// 0 not wanted, 1 to 7 wanted, 4 is normal; one a piece.
-    pub priority: &'a [u8],
-    /// Chance: the same for the whole run.
-    pub seed: u64,
-    /// Pieces had so far.
-    pub have_count: u32,
-    /// The piece that a reader waits for; 0 if nobody reads.
-    pub playhead: u32,
-    have: &'a [u64],
-}
-
-impl<'a> Swarm<'a> {
-    /// A swarm from its columns; `have` has one bit a piece, least significant first.
-    ///
-    /// # Panics
-    /// If the columns are not of one length: a guest reads them by `availability`'s.
-    #[must_use]
-    pub const fn new(
-        availability: &'a [u16],
-        priority: &'a [u8],
-        have: &'a [u64],
-        seed: u64,
-        have_count: u32,
-        playhead: u32,
-    ) -> Self {
-        assert!(priority.len() == availability.len(), "one priority a piece");
-        assert!(have.len() >= availability.len().div_ceil(64), "one bit a piece");
-        Self { availability, priority, seed, have_count, playhead, have }
-    }
-
-    /// Pieces of the torrent.
-    #[must_use]
-    pub const fn piece_count(&self) -> usize {
-        self.availability.len()
-    }
-
-    /// Whether `piece` is verified and kept. Pieces beyond the torrent are not.
-    #[must_use]
-    pub fn has(&self, piece: u32) -> bool {
-        let word = self.have.get(piece as usize / 64).copied().unwrap_or(0);
-        word >> (piece % 64) & 1 == 1
-    }
-
-    /// A number for `piece` that looks random and is the same at every call of this run.
-    #[must_use]
-    pub const fn shuffle(&self, piece: u32) -> u32 {
-        // splitmix64's finalizer: every bit of seed and piece moves every bit of the answer.
-        let mut x = self.seed ^ (piece as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x >> 32) as u32
-    }
-
-    pub(super) const fn raw(&self) -> RawSwarm {
-        RawSwarm {
-            size: size_of::<RawSwarm>() as u32,
-            piece_count: self.availability.len() as u32,
-            availability: self.availability.as_ptr(),
-            priority: self.priority.as_ptr(),
-            have: self.have.as_ptr(),
-            seed: self.seed,
-            have_count: self.have_count,
-            playhead: self.playhead,
-        }
-    }
-
-    /// # Safety
-    /// `raw` must point to columns of `piece_count` entries that live for `'a`.
-    unsafe fn from_raw(raw: *const RawSwarm) -> Self {
-        // SAFETY: the caller's promise, here and below.
-        let raw = unsafe { &*raw };
-        let count = raw.piece_count as usize;
-        if count == 0 {
-            return Self::new(&[], &[], &[], raw.seed, raw.have_count, raw.playhead);
-        }
-        // SAFETY: the columns have `piece_count` entries, `have` one bit for each.
-        let (availability, priority, have) = unsafe {
-            (
-                std::slice::from_raw_parts(raw.availability, count),
-                std::slice::from_raw_parts(raw.priority, count),
-                std::slice::from_raw_parts(raw.have, count.div_ceil(64)),
-            )
-        };
-        Self::new(availability, priority, have, raw.seed, raw.have_count, raw.playhead)
-    }
-}
 
 /// An order of pieces. One instance serves one download.
 pub trait Strategy: Sized + Send {
@@ -115,6 +24,12 @@ pub trait Strategy: Sized + Send {
     fn epoch(&mut self, _swarm: &Swarm<'_>) -> u64 {
         0
     }
+
+    /// The second question, for a strategy that has an answer: `Some(Self::urgent)`, say.
+    ///
+    /// A constant and not a method, so that the host knows without asking which strategies have
+    /// none, and so that it cannot be written and then forgotten to be announced.
+    const URGENCY: Option<Urgency<Self>> = None;
 
     /// Writes one key for each of `pieces` (all valid, `keys` as long), smaller first.
     fn rank(&mut self, swarm: &Swarm<'_>, pieces: &[u32], keys: &mut [u64]);
@@ -143,6 +58,7 @@ impl<S: Strategy> Shim<S> {
         destroy: destroy::<S>,
         epoch: epoch::<S>,
         rank: rank::<S>,
+        urgent: if S::URGENCY.is_some() { Some(urgent::<S>) } else { None },
     };
 }
 
@@ -218,6 +134,29 @@ unsafe extern "C" fn rank<S: Strategy>(
         };
         // SAFETY: the host lends the columns for this call.
         strategy.rank(&unsafe { Swarm::from_raw(swarm) }, pieces, keys);
+        Status::OK
+    })
+}
+
+unsafe extern "C" fn urgent<S: Strategy>(
+    instance: *mut c_void,
+    swarm: *const RawSwarm,
+    list: *mut RawUrgent,
+    capacity: usize,
+    count: *mut usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: `instance` came from `create`; `[engine]` means one call at a time.
+        let strategy = unsafe { &mut *instance.cast::<S>() };
+        // SAFETY: the host lends `capacity` entries, whatever is in them.
+        let list = unsafe { std::slice::from_raw_parts_mut(list, capacity) };
+        let mut urgencies = Urgencies::new(list);
+        if let Some(urgency) = S::URGENCY {
+            // SAFETY: the host lends the columns for this call.
+            urgency(strategy, &unsafe { Swarm::from_raw(swarm) }, &mut urgencies);
+        }
+        // SAFETY: the host gave a place for one number.
+        unsafe { *count = capacity - urgencies.room() };
         Status::OK
     })
 }

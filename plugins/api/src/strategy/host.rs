@@ -1,32 +1,27 @@
 //! A strategy as the host sees it: [`Instance`], a safe handle on one table's instance.
 
+use super::urgency::{RawUrgent, URGENT_MAX, Urgent};
 use super::{INTERFACE, Swarm, Table};
+use crate::abi::grown;
 pub use crate::instance::Poisoned;
 use crate::instance::{self, Create, Destroy, Life};
-use crate::{Entry, Lent, Level, NoTable, Services, Status, abi};
+use crate::{Entry, Lent, Level, NoTable, Services, Status};
 use std::ffi::c_void;
-use std::mem::offset_of;
 use std::sync::Arc;
 
 /// The strategy table of a plugin.
 ///
 /// # Errors
 /// Why there is none.
-pub fn table(entry: &'static Entry) -> Result<&'static Table, NoTable> {
-    let functions = [
-        offset_of!(Table, create),
-        offset_of!(Table, destroy),
-        offset_of!(Table, epoch),
-        offset_of!(Table, rank),
-    ];
+pub fn table(entry: &'static Entry) -> Result<Table, NoTable> {
     // SAFETY: `interface` answers with null or a table that is valid for ever.
-    unsafe { abi::table((entry.interface)(Lent::text(INTERFACE)), &functions) }
+    unsafe { grown((entry.interface)(Lent::text(INTERFACE)).cast::<Table>()) }
 }
 
 /// One instance of a strategy plugin.
-pub struct Instance(instance::Instance<&'static Table>);
+pub struct Instance(instance::Instance<Table>);
 
-impl Life for &'static Table {
+impl Life for Table {
     fn create(&self) -> Create {
         self.create
     }
@@ -89,6 +84,36 @@ impl Instance {
         self.call(|table, instance| unsafe {
             (table.rank)(instance, &raw const raw, pieces.as_ptr(), keys.as_mut_ptr(), pieces.len())
         })
+    }
+
+    /// Whether it has an answer to the question of urgency at all. Costs nothing.
+    #[must_use]
+    pub const fn has_urgency(&self) -> bool {
+        self.0.table().urgent.is_some() && !self.0.poisoned()
+    }
+
+    /// Makes `out` the pieces that are wanted by a moment, soonest first; none if the guest has
+    /// no answer.
+    ///
+    /// What the guest lists is advice: see [`Urgent::accepted`] for what is left out. A count
+    /// above the capacity is another thing, since then it wrote beyond the list, or cannot tell.
+    ///
+    /// # Errors
+    /// [`Poisoned`] if the guest broke, now or before; `out` is then empty.
+    pub fn urgent(&mut self, swarm: &Swarm<'_>, out: &mut Vec<Urgent>) -> Result<(), Poisoned> {
+        out.clear();
+        let raw = swarm.raw();
+        let (mut list, mut count) = ([RawUrgent::NONE; URGENT_MAX], 0);
+        self.call(|table, instance| match table.urgent {
+            None => Status::OK,
+            // SAFETY: everything is lent until the call returns; the list has that many places.
+            Some(urgent) => unsafe {
+                urgent(instance, &raw const raw, list.as_mut_ptr(), list.len(), &raw mut count)
+            },
+        })?;
+        let list = list.get(..count).ok_or_else(|| self.0.poison())?;
+        Urgent::accepted(swarm, list, out);
+        Ok(())
     }
 
     /// Says one line to the host, in the guest's place.

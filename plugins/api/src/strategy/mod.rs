@@ -1,44 +1,34 @@
-//! `rtor.strategy/1`: in which order pieces matter.
+//! `rtor.strategy/1`: in which order pieces matter, and which of them are wanted by a moment.
 //!
-//! The host owns the picker; a strategy only writes one key a piece, smaller first. It can
-//! reorder, and so can never make the host ask twice, ask for what it has, or not finish.
+//! The host owns the picker. To the first question, order, a strategy writes one key a piece,
+//! smaller first. To the second, urgency, which is optional, it lists the few pieces that
+//! somebody waits for, each with the time that is left; the host gives those to the peers that
+//! deliver soonest. It can reorder, and so can never make the host ask for what it has, or not
+//! finish.
 
 mod guest;
 pub mod host;
 mod ranker;
 
-pub use guest::{Strategy, Swarm, entry};
-pub use ranker::Ranker;
+mod swarm;
+mod urgency;
 
+pub use guest::{Strategy, entry};
+pub use ranker::Ranker;
+pub use swarm::{RawSwarm, Swarm};
+pub use urgency::{RawUrgent, URGENT_MAX, Urgencies, Urgency, Urgent, WITHIN_US_MAX};
+
+use crate::abi::Grown;
 use crate::{Host, Lent, Status};
 use std::ffi::c_void;
+use std::mem::offset_of;
 
 /// The interface's id.
 pub const INTERFACE: &str = "rtor.strategy/1";
 
-/// The columns of the picker, lent for one call.
-#[repr(C)]
-pub struct RawSwarm {
-    /// `size_of::<RawSwarm>()` on the host's side.
-    pub size: u32,
-    /// Pieces of the torrent: the length of the columns.
-    pub piece_count: u32,
-    /// How many connected peers have each piece.
-    pub availability: *const u16,
-    /// 0 not wanted, 1 to 7 wanted, 4 is normal.
-    pub priority: *const u8,
-    /// One bit a piece, least significant first, in words of 64: verified and kept.
-    pub have: *const u64,
-    /// Chance: the same for the whole run.
-    pub seed: u64,
-    /// Pieces had so far.
-    pub have_count: u32,
-    /// The piece that a reader waits for; 0 if nobody reads.
-    pub playhead: u32,
-}
-
 /// The functions of a strategy.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Table {
     /// `size_of::<Table>()` on the guest's side.
     pub size: u32,
@@ -66,4 +56,26 @@ pub struct Table {
         keys: *mut u64,
         count: usize,
     ) -> Status,
+    /// `[engine]` Lists at most `capacity` pieces that are wanted by a moment, soonest first, and
+    /// how many in `count`. Since minor 1; null: none ever is.
+    pub urgent: Option<
+        unsafe extern "C" fn(
+            instance: *mut c_void,
+            swarm: *const RawSwarm,
+            list: *mut RawUrgent,
+            capacity: usize,
+            count: *mut usize,
+        ) -> Status,
+    >,
+}
+
+// SAFETY: `urgent` alone was appended, and may be null; the others are listed.
+unsafe impl Grown for Table {
+    const FIRST_BYTES: usize = offset_of!(Self, urgent);
+    const FUNCTIONS: &'static [usize] = &[
+        offset_of!(Self, create),
+        offset_of!(Self, destroy),
+        offset_of!(Self, epoch),
+        offset_of!(Self, rank),
+    ];
 }

@@ -5,8 +5,8 @@
 //! run, one warning says so, and the epoch moves so that every key is asked for again. Should
 //! the fallback break as well, pieces are ranked in their own order.
 
-use super::Swarm;
 use super::host::{Instance, Poisoned};
+use super::{Swarm, Urgent};
 use crate::Level;
 
 /// A strategy's instance with another behind it.
@@ -82,6 +82,28 @@ impl Ranker {
                 *key = u64::from(piece);
             }
         }
+    }
+
+    /// Whether the strategy that is asked now has an answer to the question of urgency. Costs
+    /// nothing: ask it before everything else.
+    #[must_use]
+    pub fn has_urgency(&self) -> bool {
+        match (self.broken, &self.fallback) {
+            (Broken::None, _) => self.chosen.has_urgency(),
+            (Broken::Chosen, Some((_, fallback))) => fallback.has_urgency(),
+            (Broken::Chosen | Broken::Both, _) => false,
+        }
+    }
+
+    /// Makes `out` the pieces that are wanted by a moment, soonest first: at most
+    /// [`URGENT_MAX`](super::URGENT_MAX), all of them missing, each once.
+    ///
+    /// To be asked again when [`Ranker::epoch`], the number of pieces had or the reader changed.
+    /// The moments count from this call: whoever asks makes them times of his own clock, and keeps
+    /// the sooner one of a piece that is named again, or a piece that never comes is never late.
+    pub fn urgent(&mut self, swarm: &Swarm<'_>, out: &mut Vec<Urgent>) {
+        out.clear();
+        self.ask(|guest| guest.urgent(swarm, out));
     }
 
     /// Asks whoever is left, and moves on to the next when one breaks.
