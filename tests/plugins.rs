@@ -133,7 +133,7 @@ impl Columns {
 
 #[test]
 fn each_bundled_strategy_answers_the_same_through_both_doors() {
-    for id in ["rarest", "sequential", "random"] {
+    for id in ["rarest", "sequential", "random", "streaming"] {
         let (_folder, file) = own(&format!("rtor_strategy_{id}"));
         let loaded = opened(&file);
         let plugin = loaded.find(id).expect("it is listed");

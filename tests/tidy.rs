@@ -70,6 +70,7 @@ const WORLD: &[&str] = &[
     "rtor_strategy_rarest",
     "rtor_strategy_sequential",
     "rtor_strategy_random",
+    "rtor_strategy_streaming",
     "rtor_discovery_tracker",
 ];
 

@@ -363,6 +363,7 @@ mod tests {
                 ("rarest", &["rtor.strategy/1"][..], bundled()),
                 ("sequential", &["rtor.strategy/1"], bundled()),
                 ("random", &["rtor.strategy/1"], bundled()),
+                ("streaming", &["rtor.strategy/1"], bundled()),
                 ("tracker", &["rtor.discovery/1"], bundled()),
             ]
         );
@@ -375,7 +376,7 @@ mod tests {
         assert_eq!(strategy("rarst"), "there is no strategy `rarst`\nhint: did you mean `rarest`?");
         assert_eq!(
             strategy("popular:x=1"),
-            "there is no strategy `popular`\nhint: there are `rarest`, `sequential`, `random`"
+            "there is no strategy `popular`\nhint: there are `rarest`, `sequential`, `random`, `streaming`"
         );
         assert_eq!(strategy("tracker"), "the plugin `tracker` is no strategy");
         assert_eq!(
