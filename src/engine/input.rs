@@ -6,6 +6,7 @@ use crate::torrent::PieceIndex;
 use crate::wire::{BlockSpec, Handshake, Message};
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 /// A fact for the engine.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub enum Input {
     /// A piece was hashed; a good one is stored. With the SHA-1 of each block, if it is bad or
     /// they were asked for.
     Checked(PieceIndex, bool, Vec<Digest>),
+    /// Somebody reads these pieces while they load, and waits for the first; empty: nobody does.
+    Reads(Range<u32>),
     /// A block was read for upload; `None`: it could not be.
     Loaded(PeerId, BlockSpec, Option<Bytes>),
     /// A datagram arrived on the one UDP port.

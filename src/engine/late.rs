@@ -41,15 +41,57 @@ impl Engine {
         let mut late = self.owed_later_than(now, peer, clearly_later(ours_us));
         late.sort_unstable_by_key(|(expected_us, block)| (u64::MAX - expected_us, *block));
         for (theirs_us, block) in late.into_iter().take(room) {
-            let Some(session) = self.sessions.get_mut(&peer) else { return };
-            if session.next_expected_us().is_none_or(|us| theirs_us < clearly_later(us)) {
+            let ours_us = self.sessions.get(&peer).and_then(Session::next_expected_us);
+            if ours_us.is_none_or(|us| theirs_us < clearly_later(us)) {
                 return;
             }
-            self.asked_twice += 1;
-            self.picker.asked_too(peer, block);
-            session.ask(now, block);
-            out.push(Output::Send(peer, Message::Request(spec_of(block))));
+            self.ask_too(now, peer, block, out);
         }
+    }
+
+    /// Asks the soonest peer for urgent blocks that another would deliver too late, and clearly
+    /// later, even while there is other work for it.
+    pub(super) fn hurry_late(&mut self, now: Time, out: &mut Vec<Output>) {
+        if !self.picker.is_in_a_hurry() {
+            return;
+        }
+        for (expected_us, block) in self.owed_too_late(now) {
+            let ready = self.sessions.iter().filter(|(peer, session)| {
+                session.is_ready()
+                    && session.theirs.contains(block.piece().at())
+                    && self.picker.may_be_asked_again(**peer, block)
+            });
+            let soonest = ready.filter_map(|(peer, s)| Some((s.next_expected_us()?, *peer))).min();
+            let Some((ours_us, peer)) = soonest else { continue };
+            if self.duplicates_left() > 0 && expected_us >= clearly_later(ours_us) {
+                self.ask_too(now, peer, block, out);
+            }
+        }
+    }
+
+    /// Urgent blocks that will not be here in time, with how long they will take.
+    fn owed_too_late(&self, now: Time) -> Vec<(u64, Block)> {
+        let mut late = Vec::new();
+        for session in self.sessions.values() {
+            let mut queued = 0;
+            for asked in &session.asked {
+                queued += u64::from(asked.block.length());
+                let Some(by) = self.picker.urgent_by(asked.block.piece()) else { continue };
+                let expected_us = session.expected_from(now, queued);
+                if now + expected_us > by {
+                    late.push((expected_us, asked.block));
+                }
+            }
+        }
+        late
+    }
+
+    fn ask_too(&mut self, now: Time, peer: PeerId, block: Block, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        self.asked_twice += 1;
+        self.picker.asked_too(peer, block);
+        session.ask(now, block);
+        out.push(Output::Send(peer, Message::Request(spec_of(block))));
     }
 
     /// How many blocks may still be asked twice.

@@ -206,6 +206,10 @@ impl Engine {
             Input::Sent(peer, count) => self.sent(now, peer, count, out),
             Input::Lost(peer, why) => self.drop_peer(now, peer, Why::Lost(why), out),
             Input::Checked(piece, good, digests) => self.checked(now, piece, good, digests, out),
+            Input::Reads(pieces) => {
+                self.picker.read(pieces);
+                self.all_hungry();
+            }
             Input::Loaded(peer, spec, data) => self.loaded(now, peer, spec, data, out),
             Input::Datagram(from, bytes) => {
                 let fact = Fact::Datagram { from: Addr::from(from), bytes: &bytes };

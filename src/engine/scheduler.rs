@@ -43,6 +43,7 @@ impl Engine {
         if self.stopping || self.hungry.is_empty() {
             return;
         }
+        self.picker.hurry(now, &mut *self.rank);
         let horizon = self.horizon(now);
         let stalls = |peer: &PeerId| self.sessions.get(peer).is_some_and(|s| s.pace.is_stalled());
         // Who stalls takes what the others leave.

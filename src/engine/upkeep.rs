@@ -47,6 +47,7 @@ impl Engine {
         self.drop_the_silent(now, out);
         self.relieve_stalled(now, out);
         self.relieve_slow(out);
+        self.hurry_late(now, out);
         self.measure_rates();
         self.turn_over(now, out);
         self.rechoke(now, out);

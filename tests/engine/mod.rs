@@ -2,6 +2,7 @@
 
 mod lies;
 mod turnover;
+mod urgency;
 
 use bytes::Bytes;
 use rtor::engine::picker::Rank;
@@ -39,8 +40,13 @@ struct Told {
 impl Told {
     /// An engine of ten pieces of two blocks that has `have` of them.
     fn new(have: u32) -> Self {
-        let info = torrent_of(PIECES, 2 * BLOCK);
-        let mut had = Bitfield::new(PIECES as usize);
+        Self::with(PIECES, have, Box::new(InOrder))
+    }
+
+    /// As [`Told::new`], of so many pieces and in another order.
+    fn with(pieces: u32, have: u32, rank: Box<dyn Rank>) -> Self {
+        let info = torrent_of(pieces, 2 * BLOCK);
+        let mut had = Bitfield::new(pieces as usize);
         (0..have as usize).for_each(|piece| {
             had.insert(piece);
         });
@@ -52,13 +58,13 @@ impl Told {
             peer_id: *b"-RT0000-ourselves000",
             client: "test".to_owned(),
             have: had,
-            wanted: Bitfield::full(PIECES as usize),
+            wanted: Bitfield::full(pieces as usize),
             partial: Vec::new(),
             trackers: Vec::new(),
             port: 0,
             peers_max: 3,
             seed: 1,
-            rank: Box::new(InOrder),
+            rank,
             guests: Vec::new(),
         });
         let mut told = Self { engine, out: Vec::new(), now: Time(0), handshake };
@@ -84,7 +90,7 @@ impl Told {
     /// One that has everything and has unchoked us; what it was asked for.
     fn seed(&mut self, n: u8) -> (PeerId, Vec<BlockSpec>) {
         let peer = self.peer(n);
-        let all = Bytes::from(Bitfield::full(PIECES as usize).to_wire());
+        let all = Bytes::from(Bitfield::full(self.engine.have().len()).to_wire());
         self.tell(Input::Received(peer, Message::Bitfield(all)));
         assert!(self.said(peer).contains(&Message::Interested));
         self.tell(Input::Received(peer, Message::Unchoke));

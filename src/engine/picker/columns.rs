@@ -2,6 +2,7 @@
 
 use crate::torrent::Bitfield;
 use rtor_plugin::strategy::Swarm;
+use std::ops::Range;
 
 /// The columns of `rtor.strategy/1`, one entry a piece.
 #[derive(Debug)]
@@ -13,7 +14,9 @@ pub(super) struct Columns {
     pub(super) have: Bitfield,
     pub(super) have_count: u32,
     pub(super) seed: u64,
-    pub(super) playhead: u32,
+    pub(super) piece_length: u32,
+    /// What somebody reads, from the piece that he waits for.
+    pub(super) reads: Range<u32>,
 }
 
 impl Columns {
@@ -24,8 +27,10 @@ impl Columns {
             self.have.words(),
             self.seed,
             self.have_count,
-            self.playhead,
+            0,
         )
+        .of_pieces(self.piece_length)
+        .read(&self.reads)
     }
 
     /// One more peer has the piece.

@@ -13,6 +13,7 @@
 
 mod columns;
 mod evidence;
+mod hurry;
 mod open_piece;
 mod open_pieces;
 mod order;
@@ -24,11 +25,13 @@ use super::time::Time;
 use crate::torrent::{Bitfield, Block, Info, PieceIndex};
 use columns::Columns;
 use evidence::Evidence;
+use hurry::Hurry;
 use open_piece::{BlockState, OpenPiece};
 use open_pieces::OpenPieces;
 use order::Order;
-use rtor_plugin::strategy::{Ranker, Swarm};
+use rtor_plugin::strategy::{Ranker, Swarm, Urgent};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The priority of a piece that is wanted like any other.
@@ -42,6 +45,15 @@ pub trait Rank {
     fn epoch(&mut self, swarm: &Swarm<'_>) -> u64;
     /// Writes the keys of `pieces`, smaller first.
     fn rank(&mut self, swarm: &Swarm<'_>, pieces: &[u32], keys: &mut [u64]);
+    /// Whether it can call pieces urgent.
+    fn has_urgency(&self) -> bool {
+        false
+    }
+    /// Makes `out` the pieces that are wanted by a certain time, soonest first. Asked again when
+    /// the epoch, the pieces had, or what is read changed.
+    fn urgent(&mut self, _swarm: &Swarm<'_>, out: &mut Vec<Urgent>) {
+        out.clear();
+    }
 }
 
 impl Rank for Ranker {
@@ -51,6 +63,14 @@ impl Rank for Ranker {
 
     fn rank(&mut self, swarm: &Swarm<'_>, pieces: &[u32], keys: &mut [u64]) {
         Self::rank(self, swarm, pieces, keys);
+    }
+
+    fn has_urgency(&self) -> bool {
+        Self::has_urgency(self)
+    }
+
+    fn urgent(&mut self, swarm: &Swarm<'_>, out: &mut Vec<Urgent>) {
+        Self::urgent(self, swarm, out);
     }
 }
 
@@ -106,7 +126,7 @@ pub struct Picker {
     open: OpenPieces,
     /// The piece that a peer was last asked for blocks of.
     current: BTreeMap<PeerId, PieceIndex>,
-    urgent: Vec<(PieceIndex, Time)>,
+    hurry: Hurry,
     evidence: Evidence,
 }
 
@@ -127,7 +147,15 @@ impl Picker {
         }
         let (availability, have_count) = (vec![0; count], have.count() as u32);
         Self {
-            columns: Columns { availability, priority, have, have_count, seed, playhead: 0 },
+            columns: Columns {
+                availability,
+                priority,
+                have,
+                have_count,
+                seed,
+                piece_length: info.layout.piece_length(),
+                reads: 0..0,
+            },
             missing_count: missing.count(),
             left_bytes,
             order: Order::new(missing.clone()),
@@ -135,7 +163,7 @@ impl Picker {
             checking: Bitfield::new(count),
             open: OpenPieces::default(),
             current: BTreeMap::new(),
-            urgent: Vec::new(),
+            hurry: Hurry::default(),
             evidence: Evidence::default(),
             info,
         }
@@ -291,19 +319,26 @@ impl Picker {
         blocks
     }
 
-    /// The pieces that a strategy wants by a certain time, soonest first, in place of those
-    /// before; those that are not missing are left out.
-    pub fn hurry(&mut self, pieces: impl IntoIterator<Item = (u32, Time)>) {
-        self.urgent.clear();
-        let pieces = pieces.into_iter().filter(|(piece, _)| self.missing.contains(*piece as usize));
-        let layout = &self.info.layout;
-        self.urgent.extend(pieces.filter_map(|(piece, by)| Some((layout.piece(piece)?, by))));
+    /// Asks the strategy which pieces are urgent, if that may have changed.
+    pub fn hurry(&mut self, now: Time, rank: &mut dyn Rank) {
+        self.hurry.refresh(now, rank, &self.columns.swarm(), &self.info.layout);
+    }
+
+    /// Somebody reads `pieces`, and waits for the first of them; an empty range: nobody does.
+    pub fn read(&mut self, pieces: Range<u32>) {
+        self.columns.reads = pieces;
+    }
+
+    /// Whether any piece is urgent.
+    #[must_use]
+    pub const fn is_in_a_hurry(&self) -> bool {
+        !self.hurry.is_empty()
     }
 
     /// By when the strategy wants `piece`, if it is urgent.
     #[must_use]
     pub fn urgent_by(&self, piece: PieceIndex) -> Option<Time> {
-        self.urgent.iter().find(|(urgent, _)| *urgent == piece).map(|(_, by)| *by)
+        self.hurry.by(piece)
     }
 
     /// Up to `room` blocks worth asking `asker` for, best first, appended to `out` and marked as
@@ -339,8 +374,8 @@ impl Picker {
         goal: usize,
         out: &mut Vec<Block>,
     ) {
-        for at in 0..self.urgent.len() {
-            let (piece, by) = self.urgent[at];
+        for at in 0.. {
+            let Some((piece, by)) = self.hurry.nth(at) else { return };
             if out.len() >= goal {
                 return;
             }
