@@ -336,7 +336,8 @@ mod tests {
                     seeder.write_all(&sent).await
                 }
             );
-            asked.and(given.map(|()| 0)).expect("both live");
+            given.expect("the seeder lives");
+            asked.expect("the client lives");
             assert_eq!(&heard, b"blob?");
             assert!(received == sent, "other bytes than were sent");
             let json = link.json();
@@ -358,7 +359,8 @@ mod tests {
             let mut received = vec![0; sent.len()];
             let (given, taken) =
                 tokio::join!(seeder.write_all(&sent), client.read_exact(&mut received));
-            given.and(taken.map(drop)).expect("both live");
+            given.expect("the seeder lives");
+            taken.expect("the client lives");
             // 50 ms at the rate, then the delay.
             assert!(began.elapsed() >= Duration::from_millis(70), "took {:?}", began.elapsed());
         });
@@ -373,7 +375,8 @@ mod tests {
             // Less than a socket's buffers take: a stalled link reads no more.
             let (given, taken) =
                 tokio::join!(seeder.write_all(&sent), client.read_exact(&mut received));
-            given.and(taken.map(drop)).expect("what comes before the stall");
+            given.expect("it is taken off its hands");
+            taken.expect("what comes before the stall");
             assert!(received == sent[..100_000], "other bytes than were sent");
 
             // Whatever else was to come had its chance once this has gone the other way.

@@ -5,7 +5,7 @@
 //! For `scripts/bench`: a kernel without netem can't delay or stall. One process carries any number
 //! of links. It prints `ready` when all of them listen, ends when its stdin does, and then says in
 //! one line of JSON what each has carried. What a link does is in [`link`], its arithmetic in
-//! [`line`].
+//! [`mod@line`].
 //!
 //! What it is not: it ends one TCP connection and begins another, so there is no slow start and no
 //! loss over the delay. It is a line whose TCP windows are always wide enough.
