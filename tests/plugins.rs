@@ -193,7 +193,7 @@ fn the_tracker_guest_wishes_the_same_through_both_doors() {
 /// The order in which a leech gets pieces of one block each from one seed: that in which it
 /// asks for them.
 fn order(registry: &Registry, spec: &str, pieces: u32) -> Vec<u32> {
-    const LINK: Link = Link { up: 1_000_000, down: 1_000_000, latency_us: 1000 };
+    const LINK: Link = Link { up: 1_000_000, down: 1_000_000, latency_us: 1000, loss_ppm: 0 };
     let mut world = World::new(torrent_of(pieces, 16 << 10), 1);
     let mut node = |have: Bitfield, spec| {
         let rank = registry.ranker(spec, silent()).expect("it starts");

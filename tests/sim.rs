@@ -4,7 +4,7 @@
 use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
 use rtor::engine::{Guest, Time};
-use rtor::sim::{Link, Manner, NodeId, World, torrent_of};
+use rtor::sim::{ALWAYS, Link, Manner, NodeId, World, torrent_of};
 use rtor::torrent::Bitfield;
 use rtor_plugin::strategy::Swarm;
 
@@ -36,7 +36,7 @@ impl Rank for Order {
     }
 }
 
-const LINK: Link = Link { up: 1_000_000, down: 10_000_000, latency_us: 20_000 };
+const LINK: Link = Link { up: 1_000_000, down: 10_000_000, latency_us: 20_000, loss_ppm: 0 };
 
 /// A world and the names of its nodes.
 struct Play {
@@ -151,7 +151,8 @@ fn a_sequential_leech_gets_pieces_in_order() {
 fn a_liar_is_found_and_nobody_else_is_blamed() {
     under_seeds(|seed| {
         let mut play = Play::new(PIECES, seed);
-        let (honest, liar) = (play.seed(LINK, Manner::Honest), play.seed(LINK, Manner::Liar));
+        let (honest, liar) =
+            (play.seed(LINK, Manner::Honest), play.seed(LINK, Manner::Liar(ALWAYS)));
         let leech = play.leech(LINK, Order::Rarest);
         play.world.introduce(leech, honest);
         play.world.introduce(leech, liar);

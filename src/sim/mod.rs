@@ -1,11 +1,22 @@
 //! A swarm on virtual time: the same engine and the same plugins, no socket, no clock. Pure.
 //!
-//! A [`World`] has nodes with links between them and a heap of things that will happen. Bytes of
+//! A [`World`] has nodes with links between them and a queue of things that will happen. Bytes of
 //! blocks are not made up: a block is good or bad, and takes its time on the wire. The same seed
 //! gives the same run, to the microsecond.
 
+mod lane;
+mod link;
 mod node;
+mod outcome;
+mod plan;
+mod queue;
+mod swarm;
+mod traffic;
 mod world;
 
-pub use node::{Link, Manner, NodeId};
-pub use world::{World, torrent_of, torrent_of_bytes};
+pub use link::Link;
+pub use node::{ALWAYS, Going, Manner, Moved, NodeId};
+pub use outcome::{End, Figures, GroupOutcome, NodeOutcome, Outcome, Spread};
+pub use plan::{Group, Leaves, Plan, TrackerPlan};
+pub use swarm::{RankOf, run};
+pub use world::{Cue, World, torrent_of, torrent_of_bytes};

@@ -1,7 +1,9 @@
 //! [`Node`]: one engine with its link, and a disk that remembers only what is good.
 
+use super::lane::LaneId;
+use super::link::{Downlink, Link, Uplink};
 use crate::engine::picker::Digest;
-use crate::engine::{Engine, PeerId, Time};
+use crate::engine::{Engine, PeerId, Report, Time};
 use crate::torrent::{Bitfield, Block, PieceIndex};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,15 +13,12 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeId(pub u32);
 
-/// How a node is connected to the rest of the world.
-#[derive(Clone, Copy, Debug)]
-pub struct Link {
-    /// Bytes a second that it can send.
-    pub up: u64,
-    /// Bytes a second that it can receive.
-    pub down: u64,
-    /// From it to the middle of the network, one way.
-    pub latency_us: u64,
+impl NodeId {
+    /// As an index into a column.
+    #[must_use]
+    pub const fn at(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// What a node does with other people's requests.
@@ -27,55 +26,95 @@ pub struct Link {
 pub enum Manner {
     /// Answers them.
     Honest,
-    /// Answers every one with wrong bytes.
-    Liar,
+    /// Answers so many of a million with wrong bytes, drawn by chance.
+    Liar(u32),
     /// Answers so many, then none, and stays.
     Staller(u64),
+    /// Never lets anybody ask.
+    FreeRider,
 }
 
-/// One direction of a link: bytes leave one after the other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pipe {
-    rate: u64,
-    free_at: Time,
-}
+/// Of a million answers, all.
+pub const ALWAYS: u32 = 1_000_000;
 
-impl Pipe {
-    pub(super) const fn new(rate: u64) -> Self {
-        Self { rate, free_at: Time(0) }
-    }
-
-    /// When `bytes` that want to go at `now` are through.
-    pub(super) fn pass(&mut self, now: Time, bytes: u64) -> Time {
-        let rate = self.rate.max(1);
-        self.free_at = self.free_at.max(now) + bytes.saturating_mul(1_000_000) / rate;
-        self.free_at
-    }
-}
-
-/// The other end of a connection.
+/// How a node goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Far {
-    pub(super) node: NodeId,
-    pub(super) peer: PeerId,
-    /// Whether the side that was dialled has been told.
-    pub(super) accepted: bool,
+pub enum Going {
+    /// Its connections are closed: the others hear of it.
+    Closing,
+    /// Without a word: packets to it are lost.
+    Vanishing,
+}
+
+/// Where a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Not here: who dials it is refused.
+    Away,
+    Here,
+    /// Not here, and who dials it hears nothing at all.
+    Vanished,
+}
+
+/// What a node's engines did, those before it came back too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Bytes of blocks received, duplicates among them.
+    pub downloaded_bytes: u64,
+    /// Bytes of blocks sent.
+    pub uploaded_bytes: u64,
+    /// Bytes of blocks that were here already.
+    pub duplicate_bytes: u64,
+    /// Bytes of pieces that failed their check.
+    pub wasted_bytes: u64,
+    /// Pieces that failed their check.
+    pub hash_failures: u64,
+}
+
+impl Moved {
+    pub(super) const fn of(report: &Report) -> Self {
+        Self {
+            downloaded_bytes: report.downloaded_bytes,
+            uploaded_bytes: report.uploaded_bytes,
+            duplicate_bytes: report.duplicate_bytes,
+            wasted_bytes: report.wasted_bytes,
+            hash_failures: report.hash_failures,
+        }
+    }
+
+    pub(super) const fn sum(&mut self, other: &Self) {
+        self.downloaded_bytes += other.downloaded_bytes;
+        self.uploaded_bytes += other.uploaded_bytes;
+        self.duplicate_bytes += other.duplicate_bytes;
+        self.wasted_bytes += other.wasted_bytes;
+        self.hash_failures += other.hash_failures;
+    }
 }
 
 pub(super) struct Node {
-    pub(super) engine: Engine,
     pub(super) addr: SocketAddr,
-    pub(super) up: Pipe,
-    pub(super) down: Pipe,
-    pub(super) latency_us: u64,
+    pub(super) link: Link,
     pub(super) manner: Manner,
-    pub(super) answered: u64,
-    pub(super) alive: bool,
-    pub(super) far: BTreeMap<PeerId, Far>,
+    pub(super) presence: Presence,
+    /// Of the last time that it was here.
+    pub(super) engine: Option<Engine>,
+    /// How often it came: what was meant for an earlier life does not happen.
+    pub(super) life: u32,
+    pub(super) up: Uplink,
+    pub(super) down: Downlink,
+    /// Lanes away from it, by the engine's number of the peer.
+    lanes: Vec<Option<LaneId>>,
+    /// The soonest deadline that is in the queue.
     pub(super) deadline: Option<Time>,
-    pub(super) completed_at: Option<Time>,
+    pub(super) answered: u64,
     pub(super) verified: Vec<(Time, PieceIndex)>,
-    pub(super) failures: u64,
+    pub(super) completed_at: Option<Time>,
+    /// What earlier lives did.
+    pub(super) before: Moved,
+    /// How often somebody banned it.
+    pub(super) banned: u32,
+    /// How often somebody hung up on it because it broke the protocol.
+    pub(super) faults: u32,
     /// Blocks of unfinished pieces that are bad.
     bad: BTreeSet<Block>,
     kept: BTreeSet<Block>,
@@ -94,24 +133,60 @@ pub(super) fn block_bytes(good: bool, length: u32) -> Bytes {
 }
 
 impl Node {
-    pub(super) fn new(engine: Engine, addr: SocketAddr, link: Link, manner: Manner) -> Self {
+    pub(super) fn new(addr: SocketAddr, link: Link, manner: Manner) -> Self {
         Self {
-            engine,
             addr,
-            up: Pipe::new(link.up),
-            down: Pipe::new(link.down),
-            latency_us: link.latency_us,
+            link,
             manner,
-            answered: 0,
-            alive: true,
-            far: BTreeMap::new(),
+            presence: Presence::Away,
+            engine: None,
+            life: 0,
+            up: Uplink::new(link.up),
+            down: Downlink::new(link.down),
+            lanes: Vec::new(),
             deadline: None,
-            completed_at: None,
+            answered: 0,
             verified: Vec::new(),
-            failures: 0,
+            completed_at: None,
+            before: Moved::default(),
+            banned: 0,
+            faults: 0,
             bad: BTreeSet::new(),
             kept: BTreeSet::new(),
         }
+    }
+
+    pub(super) fn is_here(&self) -> bool {
+        self.presence == Presence::Here
+    }
+
+    /// It is here, and this is its engine.
+    pub(super) fn came(&mut self, engine: Engine) {
+        self.presence = Presence::Here;
+        self.engine = Some(engine);
+        self.life += 1;
+        self.deadline = None;
+    }
+
+    /// It is gone; the lanes that it had.
+    pub(super) fn went(&mut self, now: Time, presence: Presence) -> Vec<LaneId> {
+        self.presence = presence;
+        if let Some(engine) = &self.engine {
+            self.before.sum(&Moved::of(&engine.report(now)));
+        }
+        std::mem::take(&mut self.lanes).into_iter().flatten().collect()
+    }
+
+    pub(super) fn lane(&self, peer: PeerId) -> Option<LaneId> {
+        self.lanes.get(peer.0 as usize).copied().flatten()
+    }
+
+    pub(super) fn set_lane(&mut self, peer: PeerId, lane: Option<LaneId>) {
+        let at = peer.0 as usize;
+        if self.lanes.len() <= at {
+            self.lanes.resize(at + 1, None);
+        }
+        self.lanes[at] = lane;
     }
 
     /// Keeps a block of an unfinished piece; the first one kept counts, as on a real disk.
@@ -139,8 +214,17 @@ impl Node {
         blocks.map(&mut digest).collect()
     }
 
+    /// Blocks of unfinished pieces that are on its disk, piece by piece.
+    pub(super) fn partial(&self) -> Vec<(PieceIndex, Vec<usize>)> {
+        let mut partial = BTreeMap::<PieceIndex, Vec<usize>>::new();
+        for block in &self.kept {
+            partial.entry(block.piece()).or_default().push(block.number());
+        }
+        partial.into_iter().collect()
+    }
+
     /// Pieces that are verified.
-    pub(super) fn have(&self) -> &Bitfield {
-        self.engine.have()
+    pub(super) fn have(&self) -> Option<&Bitfield> {
+        self.engine.as_ref().map(Engine::have)
     }
 }

@@ -1,48 +1,86 @@
 //! [`World`]: nodes, links, and what will happen when.
 
-use super::node::{Far, GOOD_DIGEST, Link, Manner, Node, NodeId, block_bytes};
-use crate::engine::picker::Rank;
-use crate::engine::{Config, Engine, Event, Guest, Input, Output, PeerId, Report, Time};
-use crate::torrent::{Bitfield, Info, Layout, PieceHashes, SafePath};
-use crate::wire::handshake::HANDSHAKE_BYTES;
-use crate::wire::{BlockSpec, Handshake, Message};
-use bytes::{Bytes, BytesMut};
-use std::collections::BTreeMap;
+use super::lane::{Lane, LaneId, Parcel};
+use super::link::Link;
+use super::node::{GOOD_DIGEST, Going, Manner, Moved, Node, NodeId, Presence, block_bytes};
+use super::queue::Queue;
+use crate::engine::chance::Chance;
+use crate::engine::picker::{Digest, Rank};
+use crate::engine::{Config, Engine, Event, Guest, Input, Output, PeerId, Report, Time, Why};
+use crate::torrent::{Bitfield, Info, Layout, PieceHashes, PieceIndex, SafePath};
+use crate::wire::{BlockSpec, Message};
+use bytes::BytesMut;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Hashing and writing a piece.
 const CHECK_US: u64 = 2_000;
-/// Reading a block.
-const LOAD_US: u64 = 100;
-/// Connections at once, of every node.
+/// Connections at once, of a node that does not say.
 const PEERS_MAX: usize = 50;
+/// Of a million answers, a liar's lies are so many.
+const MILLION: u64 = 1_000_000;
 
 /// What will happen.
 #[derive(Debug)]
-enum Happening {
-    /// A fact reaches a node.
-    Fact(NodeId, Input),
-    /// The other side's handshake reaches a node.
-    Greeting(NodeId, PeerId, Handshake),
-    /// Bytes from afar reach a node's own link; what they carry happens when they are through.
-    Reached(NodeId, u64, Box<Self>),
+pub(super) enum Happening {
+    /// The user named a peer to a node.
+    Named(NodeId, NodeId),
+    /// The dialler's lane is there.
+    Dialled(LaneId),
+    /// In this life of a node a dial was refused.
+    Refused(NodeId, u32, PeerId),
+    /// A node's uplink has sent its burst.
+    Sent(NodeId),
+    /// A lane has kept to its rate for long enough.
+    Rested(LaneId),
+    /// So many parcels, and bytes, of a lane reach the downlink of its end.
+    Reached(LaneId, u32, u32),
+    /// So many parcels of a lane are through.
+    Through(LaneId, u32, Weight),
+    /// In this life of a node a piece was hashed.
+    Checked(NodeId, u32, PieceIndex, Vec<Digest>),
     /// A node's own deadline.
     Deadline(NodeId),
-    /// A node is gone, from one moment to the next.
-    Death(NodeId),
+    /// A node goes.
+    Goes(NodeId, Going),
+    /// Whoever runs the world wants to know.
+    Cue(Cue),
+}
+
+/// Whether parcels took their turn at the links, or slipped past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    Heavy,
+    Light,
+}
+
+/// What a world hands back to whoever runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cue {
+    /// A node has everything that it wanted.
+    Completed(NodeId),
+    /// The moment that [`World::cue_at`] named, and the number that was given there.
+    Due(u64),
 }
 
 /// A swarm on virtual time.
 pub struct World {
     info: Arc<Info>,
     seed: u64,
-    now: Time,
-    happenings: BTreeMap<(Time, u64), Happening>,
-    sequence: u64,
-    nodes: Vec<Node>,
-    by_addr: BTreeMap<SocketAddr, NodeId>,
+    pub(super) chance: Chance,
+    pub(super) now: Time,
+    pub(super) queue: Queue<Happening>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) by_addr: BTreeMap<SocketAddr, NodeId>,
+    verified: u64,
+    cues: VecDeque<Cue>,
+    /// Empty between turns.
+    pub(super) facts: VecDeque<Input>,
     outputs: Vec<Output>,
+    pub(super) touched: Vec<LaneId>,
+    pub(super) scratch: BytesMut,
 }
 
 /// A torrent of one file that no world has: its hashes are never looked at.
@@ -68,16 +106,22 @@ impl World {
         Self {
             info,
             seed,
+            chance: Chance::new(!seed),
             now: Time(0),
-            happenings: BTreeMap::new(),
-            sequence: 0,
+            queue: Queue::new(),
             nodes: Vec::new(),
+            lanes: Vec::new(),
             by_addr: BTreeMap::new(),
+            verified: 0,
+            cues: VecDeque::new(),
+            facts: VecDeque::new(),
             outputs: Vec::new(),
+            touched: Vec::new(),
+            scratch: BytesMut::new(),
         }
     }
 
-    /// Adds a node that has `have` and wants everything.
+    /// Adds a node that has `have` and wants everything, and is here.
     pub fn node(
         &mut self,
         link: Link,
@@ -86,54 +130,107 @@ impl World {
         rank: Box<dyn Rank>,
         guests: Vec<Guest>,
     ) -> NodeId {
+        let node = self.place(link, manner);
+        self.come(node, have, PEERS_MAX, rank, guests);
+        node
+    }
+
+    /// Adds a node that is not here yet.
+    pub fn place(&mut self, link: Link, manner: Manner) -> NodeId {
         let number = self.nodes.len() as u32;
         let id = NodeId(number);
         let [_, b, c, d] = (number + 1).to_be_bytes();
         let addr = SocketAddr::from(([10, b, c, d], 6881));
+        self.nodes.push(Node::new(addr, link, manner));
+        self.by_addr.insert(addr, id);
+        id
+    }
+
+    /// `node` comes, or comes back, with `have`, wants everything, and holds at most `peers_max`
+    /// connections. What was on its disk of unfinished pieces is there still.
+    pub fn come(
+        &mut self,
+        node: NodeId,
+        have: Bitfield,
+        peers_max: usize,
+        rank: Box<dyn Rank>,
+        guests: Vec<Guest>,
+    ) {
+        let of = self.of(node);
         let mut peer_id = *b"-RT0000-000000000000";
-        peer_id[16..].copy_from_slice(&number.to_be_bytes());
+        peer_id[12..16].copy_from_slice(&of.life.to_be_bytes());
+        peer_id[16..].copy_from_slice(&node.0.to_be_bytes());
+        let salt =
+            (u64::from(of.life) << 32 | u64::from(node.0)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let engine = Engine::new(Config {
             info: Arc::clone(&self.info),
             peer_id,
             client: "sim".to_owned(),
             have,
             wanted: Bitfield::full(self.info.layout.piece_count()),
-            partial: Vec::new(),
+            partial: of.partial(),
             trackers: Vec::new(),
-            port: addr.port(),
-            peers_max: PEERS_MAX,
-            seed: self.seed ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            port: of.addr.port(),
+            peers_max,
+            seed: self.seed ^ salt,
             rank,
             guests,
         });
-        self.nodes.push(Node::new(engine, addr, link, manner));
-        self.by_addr.insert(addr, id);
-        self.at(Time(0), Happening::Fact(id, Input::Started));
-        id
+        self.of_mut(node).came(engine);
+        self.tell(node, Input::Started);
     }
 
     /// Tells `node` of `other`, now.
     pub fn introduce(&mut self, node: NodeId, other: NodeId) {
-        let addr = self.of(other).addr;
-        self.at(self.now, Happening::Fact(node, Input::Named(addr)));
+        self.introduce_at(self.now, node, other);
     }
 
-    /// `node` dies at `time`, without a word.
+    /// Tells `node` of `other` at `time`, if it is here then.
+    pub fn introduce_at(&mut self, time: Time, node: NodeId, other: NodeId) {
+        self.queue.push(time, Happening::Named(node, other));
+    }
+
+    /// `node` dies at `time`; its connections are closed.
     pub fn dies_at(&mut self, node: NodeId, time: Time) {
-        self.at(time, Happening::Death(node));
+        self.goes_at(node, time, Going::Closing);
+    }
+
+    /// `node` goes at `time`.
+    pub fn goes_at(&mut self, node: NodeId, time: Time, going: Going) {
+        self.queue.push(time, Happening::Goes(node, going));
+    }
+
+    /// [`Cue::Due`] with `number` comes at `time`.
+    pub fn cue_at(&mut self, time: Time, number: u64) {
+        self.queue.push(time, Happening::Cue(Cue::Due(number)));
     }
 
     /// Runs until `done`, or until `limit`, or until nothing will happen any more. Whether it is
-    /// done.
+    /// done. Cues are passed over.
     pub fn run_until(&mut self, limit: Time, done: impl Fn(&Self) -> bool) -> bool {
         while !done(self) {
-            let Some(((time, _), happening)) = self.happenings.pop_first() else { return false };
-            if time > limit {
+            if !self.step(limit) {
                 return false;
             }
-            self.now = time;
-            self.happen(happening);
+            self.cues.clear();
         }
+        true
+    }
+
+    /// Runs until the next cue; `None` at `limit`, or when nothing will happen any more.
+    pub fn run_to_cue(&mut self, limit: Time) -> Option<Cue> {
+        while self.cues.is_empty() && self.step(limit) {}
+        self.cues.pop_front()
+    }
+
+    fn step(&mut self, limit: Time) -> bool {
+        let Some((time, happening)) = self.queue.pop() else { return false };
+        if time > limit {
+            self.now = limit;
+            return false;
+        }
+        self.now = time;
+        self.happen(happening);
         true
     }
 
@@ -143,6 +240,12 @@ impl World {
         self.now
     }
 
+    /// Whether `node` is here.
+    #[must_use]
+    pub fn is_here(&self, node: NodeId) -> bool {
+        self.of(node).is_here()
+    }
+
     /// When `node` had everything, if it has.
     #[must_use]
     pub fn completed_at(&self, node: NodeId) -> Option<Time> {
@@ -150,14 +253,23 @@ impl World {
     }
 
     /// What `node` has.
+    ///
+    /// # Panics
+    /// If it never came.
     #[must_use]
     pub fn have(&self, node: NodeId) -> &Bitfield {
-        self.of(node).have()
+        self.of(node).have().expect("a node that has been here")
     }
 
     /// The pieces that `node` verified, in order.
-    pub fn verified(&self, node: NodeId) -> impl Iterator<Item = (Time, u32)> + '_ {
+    pub fn verified(&self, node: NodeId) -> impl DoubleEndedIterator<Item = (Time, u32)> + '_ {
         self.of(node).verified.iter().map(|(time, piece)| (*time, piece.get()))
+    }
+
+    /// Pieces that were verified by anybody so far.
+    #[must_use]
+    pub const fn verified_count(&self) -> u64 {
+        self.verified
     }
 
     /// The address of `node`.
@@ -166,80 +278,138 @@ impl World {
         self.of(node).addr
     }
 
-    /// What `node`'s download was like.
+    /// What `node`'s download was like, since it last came.
+    ///
+    /// # Panics
+    /// If it never came.
     #[must_use]
     pub fn report(&self, node: NodeId) -> Report {
-        self.of(node).engine.report(self.now)
+        self.of(node).engine.as_ref().expect("a node that has been here").report(self.now)
     }
 
-    fn of(&self, node: NodeId) -> &Node {
-        &self.nodes[node.0 as usize]
+    /// What `node` moved, all the times that it was here.
+    #[must_use]
+    pub fn moved(&self, node: NodeId) -> Moved {
+        let node = self.of(node);
+        let mut moved = node.before;
+        if let Some(engine) = node.engine.as_ref().filter(|_| node.is_here()) {
+            moved.sum(&Moved::of(&engine.report(self.now)));
+        }
+        moved
     }
 
-    fn of_mut(&mut self, node: NodeId) -> &mut Node {
-        &mut self.nodes[node.0 as usize]
+    /// How often somebody banned `node`, and how often somebody hung up on it because it broke
+    /// the protocol.
+    #[must_use]
+    pub fn blamed(&self, node: NodeId) -> (u32, u32) {
+        (self.of(node).banned, self.of(node).faults)
     }
 
-    fn at(&mut self, time: Time, happening: Happening) {
-        self.sequence += 1;
-        self.happenings.insert((time, self.sequence), happening);
+    pub(super) fn of(&self, node: NodeId) -> &Node {
+        &self.nodes[node.at()]
+    }
+
+    pub(super) fn of_mut(&mut self, node: NodeId) -> &mut Node {
+        &mut self.nodes[node.at()]
     }
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Fact(node, input) => self.tell(node, input),
-            Happening::Greeting(node, peer, handshake) => {
-                let Some(far) = self.of_mut(node).far.get_mut(&peer) else { return };
-                if !std::mem::replace(&mut far.accepted, true) {
-                    let from = far.node;
-                    let from = self.of(from).addr;
-                    self.tell(node, Input::Accepted(peer, from));
-                }
-                self.tell(node, Input::Greeted(peer, handshake));
+            Happening::Named(node, other) => {
+                let addr = self.of(other).addr;
+                self.tell(node, Input::Named(addr));
             }
-            Happening::Reached(node, bytes, carried) => {
-                let now = self.now;
-                let through = self.of_mut(node).down.pass(now, bytes);
-                self.at(through, *carried);
-            }
-            Happening::Deadline(node) => {
-                if self.of(node).deadline == Some(self.now) {
-                    self.of_mut(node).deadline = None;
-                    self.tell(node, Input::Deadline);
+            Happening::Dialled(lane) => {
+                let Lane { from, from_peer, open, .. } = self.lanes[lane.at()];
+                // Its own half is open while it has not hung up.
+                if open && self.lanes[lane.back().at()].open {
+                    self.tell(from, Input::Dialled(from_peer));
                 }
             }
-            Happening::Death(node) => {
-                self.of_mut(node).alive = false;
-                let peers: Vec<PeerId> = self.of(node).far.keys().copied().collect();
-                peers.into_iter().for_each(|peer| self.part(node, peer));
+            Happening::Refused(node, life, peer) if self.of(node).life == life => {
+                self.tell(node, Input::Lost(peer, "connection refused".to_owned()));
             }
+            Happening::Checked(node, life, piece, digests) if self.of(node).life == life => {
+                let good = digests.iter().all(|digest| *digest == GOOD_DIGEST);
+                self.tell(node, Input::Checked(piece, good, digests));
+            }
+            Happening::Refused(..) | Happening::Checked(..) => {}
+            Happening::Sent(node) => self.sent(node),
+            Happening::Rested(lane) => self.queue_up(lane),
+            Happening::Reached(lane, count, bytes) => {
+                let Lane { open, to, .. } = self.lanes[lane.at()];
+                if open {
+                    let now = self.now;
+                    let through = self.of_mut(to).down.pass(now, u64::from(bytes));
+                    self.queue.push(through, Happening::Through(lane, count, Weight::Heavy));
+                }
+            }
+            Happening::Through(lane, count, weight) => self.arrive(lane, count, weight),
+            Happening::Deadline(node) => self.deadline(node),
+            Happening::Goes(node, going) => self.go(node, going),
+            Happening::Cue(cue) => self.cues.push_back(cue),
+        }
+    }
+
+    fn deadline(&mut self, node: NodeId) {
+        let now = self.now;
+        let of = self.of_mut(node);
+        if of.deadline != Some(now) {
+            return;
+        }
+        of.deadline = None;
+        let due = of.engine.as_mut().and_then(Engine::deadline);
+        // It is put off by whatever happened since; then this was only a look at the clock.
+        match due {
+            Some(due) if due > now => self.mind_deadline(node),
+            Some(_) => self.tell(node, Input::Deadline),
+            None => {}
         }
     }
 
     fn tell(&mut self, node: NodeId, input: Input) {
-        if !self.of(node).alive {
+        self.facts.push_back(input);
+        self.turn(node);
+    }
+
+    /// Tells `node` all that is in `facts`, and does what follows.
+    pub(super) fn turn(&mut self, node: NodeId) {
+        if !self.of(node).is_here() {
+            self.facts.clear();
             return;
         }
         let now = self.now;
         let mut outputs = std::mem::take(&mut self.outputs);
-        self.of_mut(node).engine.handle(now, input, &mut outputs);
-        for output in outputs.drain(..) {
-            self.act(node, output);
+        while let Some(input) = self.facts.pop_front() {
+            let Some(engine) = self.of_mut(node).engine.as_mut() else { continue };
+            engine.handle(now, input, &mut outputs);
+            for output in outputs.drain(..) {
+                self.act(node, output);
+            }
         }
         self.outputs = outputs;
-        let deadline = self.of_mut(node).engine.deadline().map(|time| time.max(now + 1));
-        if let Some(time) = deadline.filter(|time| self.of(node).deadline != Some(*time)) {
-            self.of_mut(node).deadline = Some(time);
-            self.at(time, Happening::Deadline(node));
+        self.depart(node);
+        self.mind_deadline(node);
+    }
+
+    fn mind_deadline(&mut self, node: NodeId) {
+        let now = self.now;
+        let of = self.of_mut(node);
+        let Some(due) = of.engine.as_mut().and_then(Engine::deadline) else { return };
+        let due = due.max(now + 1);
+        if of.deadline.is_none_or(|known| known > due) {
+            of.deadline = Some(due);
+            self.queue.push(due, Happening::Deadline(node));
         }
     }
 
     fn act(&mut self, node: NodeId, output: Output) {
         match output {
             Output::Dial(peer, to) => self.dial(node, peer, to),
-            Output::Greet(peer, handshake) => self.greet(node, peer, handshake),
-            Output::Send(peer, message) => self.send(node, peer, message),
-            Output::HangUp(peer) => self.part(node, peer),
+            Output::Greet(peer, handshake) => self.send(node, peer, Parcel::Greeting(handshake)),
+            Output::Send(_, Message::Unchoke) if self.of(node).manner == Manner::FreeRider => {}
+            Output::Send(peer, message) => self.send(node, peer, Parcel::Message(message)),
+            Output::HangUp(peer) => self.hang_up(node, peer),
             Output::Keep(block, data) => self.of_mut(node).keep(block, &data),
             Output::Forget(piece) => {
                 let blocks = self.info.layout.blocks(piece);
@@ -248,13 +418,14 @@ impl World {
             Output::Discard(block) => self.of_mut(node).discard(block),
             Output::Check(piece, _) => {
                 let blocks = self.info.layout.blocks(piece);
-                let digests = self.of_mut(node).check(blocks);
-                let good = digests.iter().all(|digest| *digest == GOOD_DIGEST);
-                let input = Input::Checked(piece, good, digests);
-                self.at(self.now + CHECK_US, Happening::Fact(node, input));
+                let of = self.of_mut(node);
+                let checked = Happening::Checked(node, of.life, piece, of.check(blocks));
+                self.queue.push(self.now + CHECK_US, checked);
             }
             Output::Load(peer, _, spec) => self.load(node, peer, spec),
             Output::Tell(event) => self.told(node, &event),
+            // No discovery guest runs here yet: this is where a simulated tracker and a network
+            // of datagrams will answer.
             Output::Datagram(..)
             | Output::HttpGet(..)
             | Output::Resolve(..)
@@ -264,14 +435,28 @@ impl World {
 
     fn told(&mut self, node: NodeId, event: &Event) {
         let now = self.now;
-        let node = self.of_mut(node);
         match event {
-            Event::Verified(piece) => node.verified.push((now, *piece)),
-            Event::Failed(_) => node.failures += 1,
-            Event::Completed => node.completed_at = Some(now),
-            Event::Joined { .. }
-            | Event::Banned { .. }
-            | Event::Left { .. }
+            Event::Verified(piece) => {
+                self.verified += 1;
+                self.of_mut(node).verified.push((now, *piece));
+            }
+            Event::Completed => {
+                self.of_mut(node).completed_at.get_or_insert(now);
+                self.cues.push_back(Cue::Completed(node));
+            }
+            Event::Banned { addr, .. } => {
+                if let Some(other) = self.by_addr.get(addr).copied() {
+                    self.of_mut(other).banned += 1;
+                }
+            }
+            Event::Left { addr, why: Why::Fault(_), .. } => {
+                if let Some(other) = self.by_addr.get(addr).copied() {
+                    self.of_mut(other).faults += 1;
+                }
+            }
+            Event::Left { .. }
+            | Event::Joined { .. }
+            | Event::Failed(_)
             | Event::Found { .. }
             | Event::Heard { .. }
             | Event::Report { .. }
@@ -279,75 +464,48 @@ impl World {
         }
     }
 
-    fn one_way_us(&self, a: NodeId, b: NodeId) -> u64 {
-        self.of(a).latency_us + self.of(b).latency_us
-    }
-
-    fn dial(&mut self, node: NodeId, peer: PeerId, to: SocketAddr) {
-        let there = self.by_addr.get(&to).copied().filter(|there| self.of(*there).alive);
-        let Some(there) = there else {
-            let input = Input::Lost(peer, "connection refused".to_owned());
-            self.at(self.now + 1000, Happening::Fact(node, input));
-            return;
-        };
-        let far_peer = self.of_mut(there).engine.next_peer();
-        let accepted = true;
-        self.of_mut(node).far.insert(peer, Far { node: there, peer: far_peer, accepted });
-        let accepted = false;
-        self.of_mut(there).far.insert(far_peer, Far { node, peer, accepted });
-        let back = self.now + 2 * self.one_way_us(node, there);
-        self.at(back, Happening::Fact(node, Input::Dialled(peer)));
-    }
-
-    fn greet(&mut self, node: NodeId, peer: PeerId, handshake: Handshake) {
-        let bytes = HANDSHAKE_BYTES as u64;
-        self.carry(node, peer, bytes, |far| Happening::Greeting(far.node, far.peer, handshake));
-    }
-
-    fn send(&mut self, node: NodeId, peer: PeerId, message: Message) {
-        let mut head = BytesMut::new();
-        message.encode_head(&mut head);
-        let bytes = (head.len() + message.body().map_or(0, Bytes::len)) as u64;
-        let is_block = matches!(message, Message::Piece { .. });
-        let received = |far: Far| Happening::Fact(far.node, Input::Received(far.peer, message));
-        if let Some(left) = self.carry(node, peer, bytes, received).filter(|_| is_block) {
-            self.at(left, Happening::Fact(node, Input::Sent(peer, 1)));
-        }
-    }
-
-    /// Sends `bytes` from `node` to its `peer`, where `carried` will happen; when they have left.
-    fn carry(
-        &mut self,
-        node: NodeId,
-        peer: PeerId,
-        bytes: u64,
-        carried: impl FnOnce(Far) -> Happening,
-    ) -> Option<Time> {
-        let far = *self.of(node).far.get(&peer)?;
-        let now = self.now;
-        let left = self.of_mut(node).up.pass(now, bytes);
-        let reaches = left + self.one_way_us(node, far.node);
-        self.at(reaches, Happening::Reached(far.node, bytes, Box::new(carried(far))));
-        Some(left)
-    }
-
     fn load(&mut self, node: NodeId, peer: PeerId, spec: BlockSpec) {
+        let drawn = self.chance_of(node);
         let from = self.of_mut(node);
         from.answered += 1;
-        let good = from.manner != Manner::Liar;
-        if matches!(from.manner, Manner::Staller(most) if from.answered > most) {
-            return;
-        }
-        let data = Some(block_bytes(good, spec.length));
-        self.at(self.now + LOAD_US, Happening::Fact(node, Input::Loaded(peer, spec, data)));
+        let good = match from.manner {
+            Manner::Liar(lies) => drawn >= u64::from(lies),
+            Manner::Staller(most) if from.answered > most => return,
+            Manner::Staller(_) | Manner::Honest | Manner::FreeRider => true,
+        };
+        // It is in memory already: reading takes no time.
+        self.facts.push_back(Input::Loaded(peer, spec, Some(block_bytes(good, spec.length))));
     }
 
-    /// Ends a connection; the other side hears of it once what is on its way has arrived.
-    fn part(&mut self, node: NodeId, peer: PeerId) {
-        let Some(far) = self.of_mut(node).far.remove(&peer) else { return };
-        self.of_mut(far.node).far.remove(&far.peer);
-        let arrives = self.now + self.one_way_us(node, far.node);
-        let input = Input::Lost(far.peer, "the peer closed the connection".to_owned());
-        self.at(arrives, Happening::Fact(far.node, input));
+    /// A number below a million, if `node` needs one.
+    fn chance_of(&mut self, node: NodeId) -> u64 {
+        match self.of(node).manner {
+            Manner::Liar(_) => self.chance.below(MILLION),
+            Manner::Honest | Manner::Staller(_) | Manner::FreeRider => 0,
+        }
+    }
+
+    fn go(&mut self, node: NodeId, going: Going) {
+        if !self.of(node).is_here() {
+            return;
+        }
+        let presence = match going {
+            Going::Closing => Presence::Away,
+            Going::Vanishing => Presence::Vanished,
+        };
+        let now = self.now;
+        for id in self.of_mut(node).went(now, presence) {
+            match going {
+                Going::Closing => {
+                    self.end(id);
+                    self.touched.push(id);
+                }
+                Going::Vanishing => {
+                    self.lanes[id.back().at()].close();
+                    self.forget_waiting(id);
+                }
+            }
+        }
+        self.depart(node);
     }
 }

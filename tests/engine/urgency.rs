@@ -38,7 +38,7 @@ fn pass(told: &mut Told, ticks: u64, peers: &mut [(PeerId, u64, Vec<BlockSpec>)]
         let mut asked: Vec<(PeerId, Vec<BlockSpec>)> =
             peers.iter().map(|(peer, ..)| (*peer, told.asked(*peer))).collect();
         for (peer, every, owes) in peers.iter_mut() {
-            if told.now.0 / (SECOND_US / 100) % *every == 0 && !owes.is_empty() {
+            if (told.now.0 / (SECOND_US / 100)).is_multiple_of(*every) && !owes.is_empty() {
                 told.tell(Input::Received(*peer, block(owes.remove(0))));
                 asked.extend(asked_of_all(told));
                 for piece in whole(told) {

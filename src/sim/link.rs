@@ -1,0 +1,134 @@
+//! [`Link`]: how a node is connected; and the two queues at its ends, [`Uplink`] and [`Downlink`].
+//!
+//! The way up is shared fairly: its connections take turns, a block's worth each, as TCP
+//! connections of one host share its uplink over any longer time. The way down is one queue, as
+//! at the provider's end of a line: that is right as long as nobody asks for much more than the
+//! line carries in a second, and a window of requests is what holds that. What is lost is late
+//! (see [`lane`](super::lane)). Headers of TCP and IP, its slow start and the way of its
+//! acknowledgements are not modelled.
+
+use super::lane::LaneId;
+use crate::engine::Time;
+use crate::engine::time::SECOND_US;
+use std::collections::VecDeque;
+
+/// How a node is connected to the rest of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Bytes a second that it can send.
+    pub up: u64,
+    /// Bytes a second that it can receive.
+    pub down: u64,
+    /// From it to the middle of the network, one way.
+    pub latency_us: u64,
+    /// Of a million packets that pass, either way, so many are lost.
+    pub loss_ppm: u32,
+}
+
+/// How long bytes take at a rate, to the last fraction: what is left over of a microsecond
+/// counts for the next ones.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    bytes_a_second: u64,
+    rest: u64,
+}
+
+impl Rate {
+    const fn new(bytes_a_second: u64) -> Self {
+        Self { bytes_a_second: if bytes_a_second == 0 { 1 } else { bytes_a_second }, rest: 0 }
+    }
+
+    const fn take_us(&mut self, bytes: u64) -> u64 {
+        let whole = bytes.saturating_mul(SECOND_US).saturating_add(self.rest);
+        self.rest = whole % self.bytes_a_second;
+        whole / self.bytes_a_second
+    }
+}
+
+/// What is being sent: the first `count` parcels of a lane that wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burst {
+    pub(super) lane: LaneId,
+    pub(super) count: u32,
+    pub(super) bytes: u32,
+    pub(super) blocks: u32,
+}
+
+/// The way up: lanes take turns.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    rate: Rate,
+    /// Lanes with something to send, in the order of their turns.
+    pub(super) turns: VecDeque<LaneId>,
+    pub(super) sending: Option<Burst>,
+    /// Bytes that went past the turns and still have to be paid for.
+    owed: u64,
+}
+
+impl Uplink {
+    pub(super) const fn new(bytes_a_second: u64) -> Self {
+        Self { rate: Rate::new(bytes_a_second), turns: VecDeque::new(), sending: None, owed: 0 }
+    }
+
+    /// How long `bytes` take, and what was owed before them.
+    pub(super) const fn take_us(&mut self, bytes: u64) -> u64 {
+        let owed = std::mem::replace(&mut self.owed, 0);
+        self.rate.take_us(bytes + owed)
+    }
+
+    /// A few bytes go past the turns; how long they take.
+    pub(super) const fn slip_us(&mut self, bytes: u64) -> u64 {
+        self.owed += bytes;
+        bytes * SECOND_US / self.rate.bytes_a_second
+    }
+}
+
+/// The way down: one queue.
+#[derive(Debug)]
+pub(super) struct Downlink {
+    rate: Rate,
+    free_at: Time,
+}
+
+impl Downlink {
+    pub(super) const fn new(bytes_a_second: u64) -> Self {
+        Self { rate: Rate::new(bytes_a_second), free_at: Time(0) }
+    }
+
+    /// When `bytes` that come at `now` are through.
+    pub(super) fn pass(&mut self, now: Time, bytes: u64) -> Time {
+        let take_us = self.rate.take_us(bytes);
+        self.free_at = self.free_at.max(now) + take_us;
+        self.free_at
+    }
+
+    /// A few bytes go past the queue; how long they take.
+    pub(super) fn slip_us(&mut self, bytes: u64) -> u64 {
+        let take_us = self.rate.take_us(bytes);
+        self.free_at = self.free_at + take_us;
+        take_us
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_kept_however_small_the_pieces() {
+        let mut down = Downlink::new(3_000_000);
+        let mut through = Time(0);
+        for _ in 0..3_000_000 / 17 {
+            through = down.pass(Time(0), 17);
+        }
+        assert_eq!(through.0, 999_996);
+    }
+
+    #[test]
+    fn what_slips_past_is_paid_for_by_the_next() {
+        let mut up = Uplink::new(1_000_000);
+        assert_eq!(up.slip_us(100), 100);
+        assert_eq!(up.take_us(1000), 1100);
+        assert_eq!(up.take_us(1000), 1000);
+    }
+}
