@@ -39,6 +39,8 @@ pub enum Verb {
     Assemble(command::assemble::Args),
     /// Download straight into the final files
     Get(command::get::Args),
+    /// Play a swarm of simulated peers, described in a file, on virtual time
+    Sim(command::sim::Args),
     /// Show the plugins that can be used, and where they come from
     Plugins(command::plugins::Args),
     /// Make a torrent of a file or a folder
@@ -60,6 +62,7 @@ impl Verb {
             Self::Verify(args) => command::verify::run(&args, globals, env),
             Self::Assemble(args) => command::assemble::run(&args, globals, env),
             Self::Get(args) => command::get::run(&args, globals, env),
+            Self::Sim(args) => command::sim::run(&args, globals, env),
             Self::Plugins(args) => command::plugins::run(&args, globals, env),
             Self::Create(args) => command::create::run(&args, globals, env),
             Self::Magnet(args) => command::magnet::run(&args, globals, env),

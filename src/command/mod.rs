@@ -15,6 +15,7 @@ mod progress;
 mod quantity;
 mod selection;
 mod signals;
+pub mod sim;
 pub mod source;
 pub mod verify;
 

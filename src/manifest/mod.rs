@@ -32,6 +32,8 @@ pub mod assemble;
 pub mod event;
 pub mod fetch;
 pub mod plugins;
+pub mod scenario;
+pub mod sim;
 mod torrent;
 pub mod verify;
 
