@@ -75,7 +75,7 @@ fn run(store: Store, threads: usize, info: &Info, piece_data: &Bytes) {
             let from = block.offset() as usize;
             disk.keep(block, piece_data.slice(from..from + block.length() as usize));
         }
-        disk.check(piece);
+        disk.check(piece, false);
         while disk.memory_room() == 0 {
             answered(done.recv().expect("an answer"));
         }

@@ -85,7 +85,8 @@ const FORBIDDEN_IN_TALK: [&str; 3] = ["FIXME", "XXX", "HACK"];
 const EMPTY_NAMES: [&str; 6] = ["utils", "util", "helpers", "helper", "misc", "common"];
 
 /// Where `unsafe` may stand.
-const UNSAFE_IN: [&str; 3] = ["plugins/api/", "src/host/load.rs", "tests/"];
+const UNSAFE_IN: [&str; 4] =
+    ["plugins/api/", "src/host/load.rs", "src/disk/sha1_lanes.rs", "tests/"];
 
 /// Where JSON may stand: one room, and the command structs that it cannot know.
 const SERDE_IN: [&str; 2] = ["src/manifest/", "tests/"];
@@ -248,7 +249,7 @@ fn unsafe_and_serde(source: &Source<'_>) -> Vec<String> {
     let outside = |places: &[&str]| !places.iter().any(|place| source.path.starts_with(place));
     let mut broken = Vec::new();
     if outside(&UNSAFE_IN) && !word_positions(&source.code, "unsafe").is_empty() {
-        broken.push(format!("{}: `unsafe` is for {}", source.path, UNSAFE_IN[..2].join(" and ")));
+        broken.push(format!("{}: `unsafe` is for {}", source.path, UNSAFE_IN[..3].join(" and ")));
     }
     for word in ["serde", "serde_json"] {
         if outside(&SERDE_IN) && !word_positions(&source.code, word).is_empty() {

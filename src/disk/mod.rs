@@ -26,6 +26,8 @@ mod partial;
 mod piece_store;
 mod place;
 mod positioned;
+mod queue;
+mod sha1_lanes;
 mod source;
 mod store;
 mod worker;
@@ -48,6 +50,12 @@ use bytes::Bytes;
 use memory::Memory;
 use worker::{Job, Workers};
 
+/// Whole pieces that wait for the workers, or are with them, before nothing more should be read
+/// from peers: as many bytes, or pieces if they are large. Measured with 1 MiB pieces: more makes
+/// nothing faster, and falls out of the cache.
+const AHEAD_BYTES: u64 = 8 << 20;
+const AHEAD_PIECES: u64 = 2;
+
 /// The disk of one torrent. Dropping it does what was asked first, and joins its threads.
 pub struct Disk {
     buffer: Buffer,
@@ -63,7 +71,8 @@ pub enum Done {
         piece: PieceIndex,
         /// Whether it was what the torrent says. If not, its blocks are forgotten.
         good: bool,
-        /// If not good, the SHA-1 of each block, to find who sent the bad one. Else empty.
+        /// If it was not good, or if that was asked for, the SHA-1 of each block, to find who sent
+        /// a bad one. Else empty.
         blocks: Vec<[u8; 20]>,
     },
     /// A part of a stored piece was read.
@@ -143,13 +152,13 @@ impl Disk {
     }
 
     /// All blocks of `piece` are kept: hash it and, if it is good, store it.
-    /// [`Done::Checked`] answers.
+    /// [`Done::Checked`] answers, with `tell_blocks` also for a good piece with each block's hash.
     ///
     /// # Panics
     /// If a block is missing.
-    pub fn check(&mut self, piece: PieceIndex) {
+    pub fn check(&mut self, piece: PieceIndex, tell_blocks: bool) {
         let whole = self.buffer.take_whole(piece);
-        self.workers.give(Job::Check(whole.expect("who asks has kept every block")));
+        self.workers.check(whole.expect("who asks has kept every block"), tell_blocks);
     }
 
     /// Drops the kept blocks of an unfinished `piece`.
@@ -195,6 +204,13 @@ impl Disk {
     #[must_use]
     pub fn memory_room(&self) -> u64 {
         self.workers.shared().memory.room()
+    }
+
+    /// Whether so many whole pieces wait for the workers that more would only cost memory.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let piece_length = u64::from(self.store().info().layout.piece_length());
+        self.workers.checking() >= (AHEAD_PIECES * piece_length).max(AHEAD_BYTES)
     }
 
     /// Bytes in block buffers now.

@@ -139,7 +139,7 @@ impl Whole {
     }
 
     /// The blocks as slices, if none lies on disk.
-    fn in_memory(&self) -> Option<Vec<&[u8]>> {
+    pub(super) fn in_memory(&self) -> Option<Vec<&[u8]>> {
         self.blocks.iter().map(Option::as_deref).collect()
     }
 }

@@ -96,7 +96,7 @@ proptest! {
                     disk.keep(block, data);
                     left[block.piece().at()] -= 1;
                     if left[block.piece().at()] == 0 {
-                        disk.check(block.piece());
+                        disk.check(block.piece(), false);
                         checked += 1;
                     }
                 }
@@ -153,7 +153,7 @@ fn a_bad_piece_is_never_stored_and_its_blocks_are_named() {
             sent.push(<[u8; 20]>::from(sha1::Sha1::digest(&data)));
             disk.keep(block, data.into());
         }
-        disk.check(bad);
+        disk.check(bad, false);
         let blocks = loop {
             if let Done::Checked { piece, good, blocks } = done.recv().expect("an answer") {
                 assert_eq!((piece, good), (bad, false));
@@ -163,14 +163,38 @@ fn a_bad_piece_is_never_stored_and_its_blocks_are_named() {
         assert_eq!(blocks, sent);
         assert_eq!(disk.partials(), []);
         assert_eq!(std::fs::read_dir(temporary.path()).expect("a folder").count(), 0);
-        // It can be had again.
+        // It can be had again, and tells of its blocks if it is asked.
+        let mut sent = Vec::new();
         for number in 0..3 {
             let (block, data) = world.block(bad, number);
+            sent.push(<[u8; 20]>::from(sha1::Sha1::digest(&data)));
             disk.keep(block, data);
         }
-        disk.check(bad);
-        assert_eq!(verdicts(&done, 1), [(1, true)]);
+        disk.check(bad, true);
+        let good = done.iter().find(|done| matches!(done, Done::Checked { .. }));
+        let Some(Done::Checked { good: true, blocks, .. }) = good else { panic!("{good:?}") };
+        assert_eq!(blocks, sent);
     }
+}
+
+/// Hashed side by side, each piece has a verdict of its own; the last is shorter.
+#[test]
+fn a_bad_piece_does_not_spoil_those_beside_it() {
+    let world = World::contiguous(40_000, &[330_000]);
+    let temporary = tempfile::tempdir().expect("a folder");
+    let (mut disk, done) = open(files_below(temporary.path(), &world), 1 << 20);
+    for piece in world.info.layout.pieces() {
+        for block in world.info.layout.blocks(piece) {
+            let (block, mut data) = world.block(piece, block.number());
+            if (piece.get(), block.number()) == (2, 1) {
+                data = [&b"liar"[..], &data[4..]].concat().into();
+            }
+            disk.keep(block, data);
+        }
+        disk.check(piece, false);
+    }
+    let found = verdicts(&done, 9);
+    assert_eq!(found, (0..9).map(|piece| (piece, piece != 2)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -189,7 +213,7 @@ fn a_tiny_budget_bounds_memory() {
             disk.keep(block, data);
         }
     }
-    world.info.layout.pieces().for_each(|piece| disk.check(piece));
+    world.info.layout.pieces().for_each(|piece| disk.check(piece, false));
     assert_eq!(verdicts(&done, 8), (0..8).map(|i| (i, true)).collect::<Vec<_>>());
     assert!(disk.memory_peak() <= budget, "{}", disk.memory_peak());
     drop(disk);
@@ -206,7 +230,7 @@ fn what_was_asked_is_done_before_the_threads_end() {
             let (block, data) = world.block(piece, block.number());
             disk.keep(block, data);
         }
-        disk.check(piece);
+        disk.check(piece, false);
     }
     drop(disk);
     // The sender lived in the workers: the channel ends because they have.
@@ -221,7 +245,7 @@ fn a_late_block_does_not_come_back_to_life() {
     let (mut disk, done) = open(pieces_below(temporary.path(), &world), 0);
     let (block, data) = world.block(piece(&world, 0), 0);
     disk.keep(block, data.clone());
-    disk.check(block.piece());
+    disk.check(block.piece(), false);
     disk.keep(block, data.clone());
     assert_eq!(verdicts(&done, 1), [(0, true)]);
     disk.keep(block, data);
@@ -264,7 +288,7 @@ fn a_full_disk_says_which_file() {
         let (block, data) = world.block(block.piece(), block.number());
         disk.keep(block, data);
     }
-    disk.check(piece(&world, 0));
+    disk.check(piece(&world, 0), false);
     let Done::Failed { error } = done.recv().expect("an answer") else { panic!("no failure") };
     assert!(error.to_string().contains("/0`"), "{error}");
     assert_eq!(disk.memory_held(), 0);

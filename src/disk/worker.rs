@@ -1,24 +1,25 @@
-//! The workers: a few threads that hash, write and read, and the queue they take from.
+//! The workers: a few threads that hash, write and read.
 //!
 //! Jobs of one piece run one after the other in the order they were given (a piece's blocks are
 //! spilled before it is checked), those of different pieces side by side: one piece is hashed by
-//! one thread, and there are always several. The queue has no bound of its own: what it holds is
-//! counted by [`Memory`], and who fills it stops at the maximum.
+//! one thread, and there are always several. The [`Queue`] has no bound of its own: what it holds
+//! is counted by [`Memory`], and who fills it stops at the maximum.
 
 use super::memory::Memory;
+use super::queue::{Queue, Task, Turn, Wake};
+use super::sha1_lanes::{self, Sha1Lanes};
 use super::store::{Store, Whole};
 use super::{DiskError, Done, PieceSource as _};
-use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, PieceIndex};
+use crate::torrent::{BLOCK_LENGTH, Block, PieceHashes, PieceIndex};
 use bytes::Bytes;
-use sha1::Digest as _;
-use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// What a worker can do.
 pub(super) enum Job {
     /// Hash a piece and, if it is good, store it.
-    Check(Whole),
+    Check(Check),
     /// Put blocks into the piece's partial file.
     Spill { piece: PieceIndex, blocks: Vec<(Block, Bytes)> },
     /// Remove the piece's partial file.
@@ -41,17 +42,18 @@ pub(super) struct Shared {
     pub(super) memory: Memory,
     done: Box<dyn Fn(Done) + Send + Sync>,
     queue: Mutex<Queue>,
+    /// There is something to do, or nothing ever again.
     changed: Condvar,
+    /// There are as many pieces as can be hashed side by side.
+    gathered: Condvar,
 }
 
-struct Queue {
-    jobs: VecDeque<Job>,
-    /// Pieces that a worker is at.
-    busy: BTreeSet<PieceIndex>,
-    running: usize,
-    /// Pieces that are being checked or are stored: blocks of them are late.
-    closed: Bitfield,
-    ended: bool,
+/// A piece to be hashed.
+pub(super) struct Check {
+    pub(super) whole: Whole,
+    pub(super) tell_blocks: bool,
+    /// Its length, if it can be hashed side by side with others of that length.
+    pub(super) length_alike: Option<u32>,
 }
 
 impl Workers {
@@ -62,15 +64,9 @@ impl Workers {
         threads: usize,
         done: Box<dyn Fn(Done) + Send + Sync>,
     ) -> Result<Self, DiskError> {
-        let queue = Queue {
-            jobs: VecDeque::new(),
-            busy: BTreeSet::new(),
-            running: 0,
-            closed: Bitfield::new(store.info().layout.piece_count()),
-            ended: false,
-        };
-        let (queue, changed) = (Mutex::new(queue), Condvar::new());
-        let shared = Arc::new(Shared { store, memory, done, queue, changed });
+        let queue = Mutex::new(Queue::new(store.info().layout.piece_count()));
+        let (changed, gathered) = (Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { store, memory, done, queue, changed, gathered });
         let mut workers = Self { shared, threads: Vec::new() };
         for number in 0..threads.max(1) {
             let shared = Arc::clone(&workers.shared);
@@ -85,18 +81,30 @@ impl Workers {
 
     /// Queues a job.
     pub(super) fn give(&self, job: Job) {
-        let mut queue = self.shared.queue();
-        if let Job::Check(whole) = &job {
-            queue.closed.insert(whole.piece.at());
-        }
-        queue.jobs.push_back(job);
-        drop(queue);
-        self.shared.changed.notify_one();
+        let wake = self.shared.queue().give(job);
+        self.shared.wake(wake);
+    }
+
+    /// Queues a piece to be checked; `tell_blocks`: also if it is good, tell the SHA-1 of each
+    /// block.
+    pub(super) fn check(&self, whole: Whole, tell_blocks: bool) {
+        let info = self.shared.store.info();
+        let by_sha1 = matches!(info.pieces, PieceHashes::V1(_));
+        let alike = by_sha1 && whole.blocks.iter().all(Option::is_some);
+        let length_alike = alike.then(|| info.layout.piece_size(whole.piece));
+        let check = Check { whole, tell_blocks, length_alike };
+        let wake = self.shared.queue().give_check(check, Instant::now());
+        self.shared.wake(wake);
+    }
+
+    /// Bytes of pieces that wait to be checked or are.
+    pub(super) fn checking(&self) -> u64 {
+        self.shared.queue().checking()
     }
 
     /// Whether `piece` is being checked or is stored.
     pub(super) fn closed(&self, piece: PieceIndex) -> bool {
-        self.shared.queue().closed.contains(piece.at())
+        self.shared.queue().is_closed(piece)
     }
 
     /// What the threads share.
@@ -107,8 +115,9 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.shared.queue().ended = true;
+        self.shared.queue().end();
         self.shared.changed.notify_all();
+        self.shared.gathered.notify_all();
         for thread in self.threads.drain(..) {
             // A panic was told as Done::Failed when it happened.
             let _ = thread.join();
@@ -122,38 +131,64 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self) {
-        let _alarm = Alarm(self);
-        while let Some(job) = self.next() {
-            let piece = job.ordered_by();
-            self.run(job);
-            let mut queue = self.queue();
-            queue.running -= 1;
-            if let Some(piece) = piece {
-                queue.busy.remove(&piece);
-            }
-            drop(queue);
-            // A job that waited for this piece, or for all, may begin.
-            self.changed.notify_all();
+    fn wake(&self, wake: Wake) {
+        match wake {
+            Wake::Nobody => {}
+            Wake::One => self.changed.notify_one(),
+            Wake::All => self.changed.notify_all(),
+            Wake::Gatherer => self.gathered.notify_one(),
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn work(&self) {
+        let _alarm = Alarm(self);
+        while let Some(task) = self.next() {
+            match task {
+                Task::One(job) => {
+                    let piece = job.ordered_by();
+                    self.run(job);
+                    self.finished(piece);
+                }
+                Task::Checks(checks) => self.check_alike(checks),
+            }
+        }
+    }
+
+    /// A job that waited for this piece, or for all, may begin.
+    fn finished(&self, piece: Option<PieceIndex>) {
+        let wake = self.queue().finished(piece);
+        self.wake(wake);
+    }
+
+    fn next(&self) -> Option<Task> {
         let mut queue = self.queue();
         loop {
-            if let Some(job) = queue.take() {
-                return Some(job);
+            match queue.take(Instant::now()) {
+                Turn::Now(task) => {
+                    let wake = queue.more();
+                    drop(queue);
+                    self.wake(wake);
+                    return Some(task);
+                }
+                Turn::Later(wait) => {
+                    queue.gather(true);
+                    let woken = self.gathered.wait_timeout(queue, wait);
+                    queue = woken.unwrap_or_else(PoisonError::into_inner).0;
+                    queue.gather(false);
+                }
+                Turn::Ended => return None,
+                Turn::Nothing => {
+                    queue.rest(true);
+                    queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    queue.rest(false);
+                }
             }
-            if queue.ended && queue.jobs.is_empty() {
-                return None;
-            }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     fn run(&self, job: Job) {
         let done = match job {
-            Job::Check(whole) => self.check(whole),
+            Job::Check(check) => self.check(check, None),
             Job::Spill { piece, blocks } => {
                 let result = self.store.partials().keep(piece, &blocks);
                 self.memory.give(blocks.iter().map(|(_, data)| data.len() as u64).sum());
@@ -175,69 +210,92 @@ impl Shared {
         (self.done)(done.unwrap_or_else(|error| Done::Failed { error }));
     }
 
-    /// Hash, then (good) write, then the verdict: unverified bytes never count as stored.
-    fn check(&self, whole: Whole) -> Result<Done, DiskError> {
-        let (piece, held) = (whole.piece, whole.held());
-        let result = self.verdict(&whole);
-        drop(whole);
-        self.memory.give(held);
-        if !matches!(result, Ok(Done::Checked { good: true, .. })) {
-            self.queue().closed.remove(piece.at());
+    /// Hashes pieces of one length side by side, from memory.
+    fn check_alike(&self, checks: Vec<Check>) {
+        let mut lanes = Sha1Lanes::new(checks.len());
+        let blocks = checks.iter().map(|check| check.whole.blocks.len()).min().unwrap_or(0);
+        let mut parts = Vec::new();
+        for number in 0..blocks {
+            parts.clear();
+            parts.extend(checks.iter().filter_map(|c| c.whole.blocks[number].as_deref()));
+            lanes.update(&parts);
         }
+        for (check, hash) in checks.into_iter().zip(lanes.finish()) {
+            let piece = check.whole.piece;
+            let done = self.check(check, Some(hash));
+            (self.done)(done.unwrap_or_else(|error| Done::Failed { error }));
+            self.finished(Some(piece));
+        }
+    }
+
+    /// Hash, if that is not done yet, then (good) write, then the verdict: unverified bytes never
+    /// count as stored.
+    fn check(&self, check: Check, hash: Option<[u8; 20]>) -> Result<Done, DiskError> {
+        let (piece, held) = (check.whole.piece, check.whole.held());
+        let result = self.verdict(&check, hash);
+        drop(check);
+        self.memory.give(held);
+        let good = matches!(result, Ok(Done::Checked { good: true, .. }));
+        self.queue().checked(piece, held, good);
         result
     }
 
-    fn verdict(&self, whole: &Whole) -> Result<Done, DiskError> {
-        let piece = whole.piece;
-        let mut check = self.store.info().pieces.check(piece);
-        self.store.each_part(whole, |_, data| {
-            check.update(data);
-            Ok(())
-        })?;
-        if check.matches() {
-            self.store.write(whole)?;
-            return Ok(Done::Checked { piece, good: true, blocks: Vec::new() });
-        }
+    fn verdict(&self, check: &Check, hash: Option<[u8; 20]>) -> Result<Done, DiskError> {
+        let (whole, piece) = (&check.whole, check.whole.piece);
+        let good = match (&self.store.info().pieces, hash) {
+            (PieceHashes::V1(hashes), Some(hash)) => hashes[piece.at()] == hash,
+            (pieces, _) => {
+                let mut check = pieces.check(piece);
+                self.store.each_part(whole, |_, data| {
+                    check.update(data);
+                    Ok(())
+                })?;
+                check.matches()
+            }
+        };
         let mut blocks = Vec::new();
-        self.store.each_part(whole, |_, data| {
-            blocks.extend(
-                data.chunks(BLOCK_LENGTH as usize)
-                    .map(|block| <[u8; 20]>::from(sha1::Sha1::digest(block))),
-            );
-            Ok(())
-        })?;
-        if whole.blocks.iter().any(Option::is_none) {
+        if !good || check.tell_blocks {
+            blocks = self.block_hashes(whole)?;
+        }
+        if good {
+            self.store.write(whole)?;
+        } else if whole.blocks.iter().any(Option::is_none) {
             self.store.partials().remove(piece)?;
         }
-        Ok(Done::Checked { piece, good: false, blocks })
+        Ok(Done::Checked { piece, good, blocks })
+    }
+
+    fn block_hashes(&self, whole: &Whole) -> Result<Vec<[u8; 20]>, DiskError> {
+        if let Some(slices) = whole.in_memory() {
+            return Ok(sha1_lanes::digests(&slices));
+        }
+        let mut hashes = Vec::new();
+        self.store.each_part(whole, |_, data| {
+            let blocks: Vec<&[u8]> = data.chunks(BLOCK_LENGTH as usize).collect();
+            hashes.extend(sha1_lanes::digests(&blocks));
+            Ok(())
+        })?;
+        Ok(hashes)
     }
 }
 
-impl Queue {
-    /// The first job that may run: not of a piece that is busy, not beyond a [`Job::Park`], which
-    /// itself waits until nothing runs.
-    fn take(&mut self) -> Option<Job> {
-        let mut at = 0;
-        loop {
-            match self.jobs.get(at)? {
-                Job::Park if at == 0 && self.running == 0 => break,
-                Job::Park => return None,
-                job if job.ordered_by().is_none_or(|piece| !self.busy.contains(&piece)) => break,
-                _ => at += 1,
-            }
-        }
-        let job = self.jobs.remove(at)?;
-        self.running += 1;
-        self.busy.extend(job.ordered_by());
-        Some(job)
+impl Check {
+    /// Which.
+    pub(super) const fn piece(&self) -> PieceIndex {
+        self.whole.piece
+    }
+
+    /// Bytes in memory.
+    pub(super) fn held(&self) -> u64 {
+        self.whole.held()
     }
 }
 
 impl Job {
     /// The piece whose jobs must keep their order. Loads are of stored pieces and need none.
-    const fn ordered_by(&self) -> Option<PieceIndex> {
+    pub(super) const fn ordered_by(&self) -> Option<PieceIndex> {
         match self {
-            Self::Check(whole) => Some(whole.piece),
+            Self::Check(check) => Some(check.whole.piece),
             Self::Spill { piece, .. } | Self::Forget { piece } => Some(*piece),
             Self::Load { .. } | Self::Park => None,
         }

@@ -26,7 +26,7 @@ impl Driver {
                 self.last_arrival = Instant::now();
                 self.disk.keep(block, data);
             }
-            Output::Check(piece, _) => self.disk.check(piece),
+            Output::Check(piece, tell_blocks) => self.disk.check(piece, tell_blocks),
             Output::Forget(piece) => self.disk.forget(piece),
             Output::Discard(block) => self.disk.discard(block),
             Output::Load(peer, piece, spec) => {
