@@ -245,7 +245,7 @@ impl Driver {
         let until = deadline.map_or(self.progress_due, |deadline| deadline.min(self.progress_due));
         let clock = tokio::time::sleep_until(until.into());
         let room = self.disk.memory_room() / READ_BYTES_MAX as u64;
-        let batch = BATCH_MAX.min(room as usize);
+        let batch = if self.disk.is_behind() { 0 } else { BATCH_MAX.min(room as usize) };
         tokio::select! {
             biased;
             Some(()) = stop.recv() => Woken::Stop,
