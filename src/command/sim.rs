@@ -1,7 +1,7 @@
 //! `rtor sim SCENARIO`: a swarm on virtual time, with the same engine and the same plugins.
 
 use super::globals::{Form, Globals};
-use crate::disk::named_file;
+use crate::disk::{DiskError, named_file};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::host::Registry;
@@ -68,7 +68,10 @@ fn read(named: &Path, env: &mut Env) -> Result<Scenario, Error> {
     let most = scenario::SCENARIO_BYTES_MAX;
     let bytes = match named.to_str() {
         Some("-") => env.read_stdin(most)?,
-        _ => named_file::read(&env.path(named), most)?,
+        _ => named_file::read(&env.path(named), most).map_err(|why| match why {
+            DiskError::Absent(_) => Error::input(format!("no file `{}`", named.display())),
+            why => why.into(),
+        })?,
     };
     let shown = named.display();
     if bytes.len() as u64 > most {

@@ -6,14 +6,18 @@
 
 use super::lane::{Lane, LaneId, PACKET_BYTES, Parcel, loss_of_both};
 use super::link::Burst;
-use super::node::{NodeId, Presence};
+use super::node::{NodeId, Presence, Unread};
 use super::world::{Happening, Weight, World};
 use crate::engine::{Input, PeerId};
 use crate::torrent::BLOCK_LENGTH;
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 /// A lane's turn at the uplink ends when it has sent so much: one block and what goes with it.
 const TURN_BYTES: u64 = BLOCK_LENGTH as u64;
+/// What can wait is read this much later at the most: less than a link's latency, and a hundred
+/// peers' news come in one turn.
+const READ_LATER_US_MAX: u64 = 20_000;
 
 impl World {
     pub(super) fn dial(&mut self, node: NodeId, peer: PeerId, to: SocketAddr) {
@@ -76,8 +80,10 @@ impl World {
             return false;
         }
         let mut bytes = 0;
+        let mut can_wait = true;
         for parcel in lane.parcels.iter().skip(lane.on_the_way) {
             bytes += parcel.bytes(&mut self.scratch);
+            can_wait &= parcel.can_wait();
             if bytes > PACKET_BYTES {
                 return false;
             }
@@ -88,8 +94,54 @@ impl World {
         let up_us = self.nodes[from.at()].up.slip_us(bytes);
         let down_us = self.nodes[to.at()].down.slip_us(bytes);
         let through = lane.arrival(self.now + up_us + down_us, bytes, false, &mut self.chance);
-        self.queue.push(through, Happening::Through(id, count as u32, Weight::Light));
+        if can_wait {
+            self.lay_by(to, Unread { at: through, lane: id.0, count: count as u32 });
+        } else {
+            self.queue.push(through, Happening::Through(id, count as u32, Weight::Light));
+        }
         true
+    }
+
+    /// What can wait is read when the node has something else to do, or a little later.
+    fn lay_by(&mut self, node: NodeId, unread: Unread) {
+        let of = &mut self.nodes[node.at()];
+        of.unread.push(Reverse(unread));
+        let latest = unread.at + READ_LATER_US_MAX;
+        if of.reads_at.is_none_or(|at| at > latest) {
+            of.reads_at = Some(latest);
+            self.queue.push(latest, Happening::Reads(node));
+        }
+    }
+
+    /// A node reads what was laid by, if it has not meanwhile.
+    pub(super) fn reads(&mut self, node: NodeId) {
+        let now = self.now;
+        let of = self.of_mut(node);
+        if of.reads_at != Some(now) {
+            return;
+        }
+        of.reads_at = None;
+        self.read_due(node);
+        self.turn(node);
+        let of = self.of_mut(node);
+        if let Some(Reverse(next)) = of.unread.peek().copied() {
+            let latest = next.at + READ_LATER_US_MAX;
+            of.reads_at = Some(latest);
+            self.queue.push(latest, Happening::Reads(node));
+        }
+    }
+
+    /// Takes in all that was laid by and is here.
+    pub(super) fn read_due(&mut self, node: NodeId) {
+        let now = self.now;
+        loop {
+            let unread = &mut self.nodes[node.at()].unread;
+            let Some(Reverse(next)) = unread.peek().copied().filter(|next| next.0.at <= now) else {
+                return;
+            };
+            unread.pop();
+            self.take_in(LaneId(next.lane), next.count);
+        }
     }
 
     /// A lane has something to send: it gets its turns.
@@ -165,6 +217,18 @@ impl World {
             return;
         }
         lane.heavy -= u32::from(weight == Weight::Heavy);
+        let to = lane.to;
+        self.read_due(to);
+        self.take_in(id, count);
+        self.turn(to);
+    }
+
+    /// The next parcels of a lane become facts for its end.
+    fn take_in(&mut self, id: LaneId, count: u32) {
+        let lane = &mut self.lanes[id.at()];
+        if !lane.open {
+            return;
+        }
         lane.on_the_way -= count as usize;
         let (to, peer, from) = (lane.to, lane.to_peer, lane.from);
         let mut ended = false;
@@ -192,7 +256,6 @@ impl World {
             self.lanes[id.back().at()].close();
             self.of_mut(to).set_lane(peer, None);
         }
-        self.turn(to);
     }
 
     /// Ends a connection; the other side hears of it once what is on its way has arrived.

@@ -40,6 +40,8 @@ pub(super) enum Happening {
     Through(LaneId, u32, Weight),
     /// In this life of a node a piece was hashed.
     Checked(NodeId, u32, PieceIndex, Vec<Digest>),
+    /// A node reads what could wait.
+    Reads(NodeId),
     /// A node's own deadline.
     Deadline(NodeId),
     /// A node goes.
@@ -345,6 +347,7 @@ impl World {
                 }
             }
             Happening::Through(lane, count, weight) => self.arrive(lane, count, weight),
+            Happening::Reads(node) => self.reads(node),
             Happening::Deadline(node) => self.deadline(node),
             Happening::Goes(node, going) => self.go(node, going),
             Happening::Cue(cue) => self.cues.push_back(cue),
@@ -368,6 +371,7 @@ impl World {
     }
 
     fn tell(&mut self, node: NodeId, input: Input) {
+        self.read_due(node);
         self.facts.push_back(input);
         self.turn(node);
     }
