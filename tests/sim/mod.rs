@@ -1,6 +1,8 @@
 //! Small swarms on virtual time: the real engine and the bundled plugins, no sockets. A failure
 //! prints its seed; `RTOR_SEED=n cargo test sim` plays it again.
 
+mod scenarios;
+
 use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
 use rtor::engine::{Guest, Time};
