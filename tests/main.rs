@@ -23,6 +23,7 @@ mod engine;
 mod interop;
 mod manifest;
 mod picker;
+mod plugin_docs;
 mod plugins;
 mod sim;
 mod tidy;

@@ -32,7 +32,7 @@ impl Services for Heard {
     }
 }
 
-fn silent() -> Arc<dyn Services> {
+pub fn silent() -> Arc<dyn Services> {
     Arc::new(Heard::default())
 }
 
@@ -51,18 +51,18 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 /// The file of one of rtor's own plugins: cargo makes it beside the program that runs this test.
-fn own(name: &str) -> (TempDir, PathBuf) {
+pub fn own(name: &str) -> (TempDir, PathBuf) {
     let program = std::env::current_exe().expect("this program has a path");
     private_copy(&program.with_file_name(format!("lib{name}.so")))
 }
 
-/// The file of the strategy in `fixtures/external_strategy`, built once.
+/// The file of the strategy in `plugins/examples/evens`, built once.
 pub fn external() -> (TempDir, PathBuf) {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("external_strategy");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("evens");
         let done = Command::new(env!("CARGO"))
             .args(["build", "--offline", "--quiet", "--manifest-path"])
-            .arg(fixture("external_strategy").join("Cargo.toml"))
+            .arg(source("plugins/examples/evens/Cargo.toml"))
             .arg("--target-dir")
             .arg(&target)
             // Flags that were meant for this build are not meant for that one.
@@ -71,21 +71,24 @@ pub fn external() -> (TempDir, PathBuf) {
             .output()
             .expect("cargo runs");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        target.join("debug/libexternal_strategy.so")
+        target.join("debug/libevens.so")
     });
     private_copy(&BUILT)
 }
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+/// A file of the project.
+fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// A plugin made from a source in C.
-pub fn compiled(source: &str, flags: &[&str]) -> (TempDir, PathBuf) {
+pub fn compiled(path: &str, flags: &[&str]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join(format!("lib{}.so", source.trim_end_matches(".c")));
+    let source = source(path);
+    let name = source.file_stem().and_then(OsStr::to_str).expect("a plain name");
+    let file = folder.path().join(format!("lib{name}.so"));
     let flags: Vec<&str> = ["-shared", "-fPIC"].iter().chain(flags).copied().collect();
-    cc(&fixture(source), &file, &flags);
+    cc(&source, &file, &flags);
     chmod(&file, 0o644);
     (folder, file)
 }
@@ -94,7 +97,7 @@ fn open(files: &[PathBuf]) -> Result<Registry, HostError> {
     Registry::open(&Places { files, ..Places::BUNDLED })
 }
 
-fn opened(file: &Path) -> Registry {
+pub fn opened(file: &Path) -> Registry {
     open(&[file.to_owned()]).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -223,7 +226,7 @@ fn a_strategy_from_outside_decides_in_which_order_pieces_are_asked_for() {
 
 #[test]
 fn a_plugin_in_plain_c_decides_as_well() {
-    let (_folder, file) = compiled("guest.c", &[]);
+    let (_folder, file) = compiled("plugins/examples/backwards.c", &[]);
     let registry = opened(&file);
     assert_eq!(order(&registry, "backwards", 50), (0..50).rev().collect::<Vec<_>>());
     assert_eq!(
@@ -302,7 +305,7 @@ fn a_panic_in_a_linked_guest_poisons_it_and_the_host_lives_on() {
 
 #[test]
 fn a_guest_in_c_that_gives_up_is_poisoned_too() {
-    let (_folder, file) = compiled("broken.c", &[]);
+    let (_folder, file) = compiled("tests/fixtures/broken.c", &[]);
     let mut instance = opened(&file).strategy("broken", silent()).expect("it starts");
     let columns = Columns::new(1, 1);
     assert_eq!(instance.rank(&columns.swarm(0, 0), &[0], &mut [0]), Err(Poisoned));
@@ -339,14 +342,14 @@ fn a_plugin_that_breaks_a_rule_is_told_which() {
         (&["-DID=\"\""], malformed("id")),
         (&["-DID=\"\\377\""], malformed("id")),
     ] {
-        let (_folder, file) = compiled("broken.c", flags);
+        let (_folder, file) = compiled("tests/fixtures/broken.c", flags);
         assert_eq!(complaint(&file), expected, "{flags:?}");
     }
 }
 
 #[test]
 fn a_file_that_is_no_plugin_is_told_so() {
-    let (folder, file) = compiled("broken.c", &[]);
+    let (folder, file) = compiled("tests/fixtures/broken.c", &[]);
     let write = |name: &str, bytes: &[u8]| {
         let file = folder.path().join(name);
         std::fs::write(&file, bytes).expect("it can be written");
@@ -372,7 +375,7 @@ fn a_file_that_is_no_plugin_is_told_so() {
 
 #[test]
 fn what_everybody_could_have_written_is_not_loaded() {
-    let (folder, file) = compiled("broken.c", &[]);
+    let (folder, file) = compiled("tests/fixtures/broken.c", &[]);
     chmod(&file, 0o666);
     assert_eq!(complaint(&file), "the plugin `libbroken.so` is writable by everybody");
     chmod(&file, 0o644);
@@ -398,8 +401,8 @@ fn what_everybody_could_have_written_is_not_loaded() {
 
 #[test]
 fn of_two_files_with_one_id_the_first_is_used() {
-    let (_a, first) = compiled("broken.c", &[]);
-    let (b, second) = compiled("broken.c", &[]);
+    let (_a, first) = compiled("tests/fixtures/broken.c", &[]);
+    let (b, second) = compiled("tests/fixtures/broken.c", &[]);
     let real = |file: &Path| file.canonicalize().expect("it is there").display().to_string();
     let sentence = format!(
         "the plugins `{}` and `{}` both have the id `broken`: the first is used",
@@ -419,7 +422,7 @@ fn of_two_files_with_one_id_the_first_is_used() {
 
 #[test]
 fn a_bad_file_that_was_merely_found_is_a_warning() {
-    let (folder, _file) = compiled("broken.c", &["-DABI=7"]);
+    let (folder, _file) = compiled("tests/fixtures/broken.c", &["-DABI=7"]);
     let home = tempfile::tempdir().expect("a temporary folder");
     let places = Places {
         plugin_path: Some(folder.path().as_os_str()),
@@ -435,7 +438,7 @@ fn a_bad_file_that_was_merely_found_is_a_warning() {
 
 #[test]
 fn without_bundled_plugins_there_are_only_files() {
-    let (_folder, file) = compiled("guest.c", &[]);
+    let (_folder, file) = compiled("plugins/examples/backwards.c", &[]);
     let places = Places { files: &[file], bundled: false, ..Places::BUNDLED };
     let registry = Registry::open(&places).expect("it opens");
     assert_eq!(
@@ -474,7 +477,7 @@ fn the_verb_lists_plugins_for_people_and_for_programs() {
 
 #[test]
 fn the_verb_refuses_a_named_file_that_is_no_plugin() {
-    let (_folder, file) = compiled("broken.c", &[]);
+    let (_folder, file) = compiled("tests/fixtures/broken.c", &[]);
     chmod(&file, 0o666);
     let path = file.display();
     let sentence =

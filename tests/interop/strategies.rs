@@ -39,7 +39,7 @@ fn a_strategy_of_another_crate_decides_what_is_requested() {
 
 #[test]
 fn a_strategy_in_plain_c_decides_what_is_requested() {
-    let (_folder, file) = compiled("guest.c", &[]);
+    let (_folder, file) = compiled("plugins/examples/backwards.c", &[]);
     let backwards: Vec<u64> = (0..PIECES).rev().take(REQUESTS).collect();
     assert_eq!(requested("backwards", Some(&file)), backwards);
 }
