@@ -27,4 +27,5 @@ mod plugin_docs;
 mod plugins;
 mod sim;
 mod tidy;
+mod urgency;
 mod verify;

@@ -37,6 +37,7 @@ unsafe impl Grown for RawSwarm {
 }
 
 /// What is known of the swarm, lent for one call.
+#[derive(Clone, Copy)]
 pub struct Swarm<'a> {
     /// How many connected peers have each piece.
     pub availability: &'a [u16],
