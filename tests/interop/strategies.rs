@@ -49,4 +49,6 @@ fn the_bundled_strategies_differ_on_the_wire() {
     let in_order: Vec<u64> = (0..PIECES).take(REQUESTS).collect();
     assert_eq!(requested("sequential", None), in_order);
     assert_ne!(requested("random", None), in_order);
+    let head_tail_window = [0, 48, 49, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+    assert_eq!(requested("streaming:window=8,tail=2", None), head_tail_window);
 }
