@@ -95,8 +95,9 @@ impl Instance {
     /// Makes `out` the pieces that are wanted by a moment, soonest first; none if the guest has
     /// no answer.
     ///
-    /// What the guest lists is advice: see [`Urgent::accepted`] for what is left out. A count
-    /// above the capacity is another thing, since then it wrote beyond the list, or cannot tell.
+    /// What the guest lists is advice, and what is of no use in it is left out: pieces that are
+    /// had, not wanted or beyond the torrent, and the later of one listed twice. A count above
+    /// the capacity is another thing: then it wrote beyond the list, or cannot tell.
     ///
     /// # Errors
     /// [`Poisoned`] if the guest broke, now or before; `out` is then empty.
