@@ -51,11 +51,6 @@ impl Parcel {
         matches!(self, Self::Message(Message::Piece { .. }))
     }
 
-    /// Whether nothing follows from it at once: news of pieces, most of what is said in a swarm.
-    pub(super) const fn can_wait(&self) -> bool {
-        matches!(self, Self::Message(Message::Have(_)))
-    }
-
     /// Bytes on the wire. `scratch` is empty before and after.
     pub(super) fn bytes(&self, scratch: &mut BytesMut) -> u64 {
         match self {

@@ -76,9 +76,14 @@ impl Uplink {
         self.rate.take_us(bytes + owed)
     }
 
+    /// A few bytes go past the turns, in no time; the next ones pay for them.
+    pub(super) const fn owe(&mut self, bytes: u64) {
+        self.owed += bytes;
+    }
+
     /// A few bytes go past the turns; how long they take.
     pub(super) const fn slip_us(&mut self, bytes: u64) -> u64 {
-        self.owed += bytes;
+        self.owe(bytes);
         bytes * SECOND_US / self.rate.bytes_a_second
     }
 }
@@ -88,25 +93,31 @@ impl Uplink {
 pub(super) struct Downlink {
     rate: Rate,
     free_at: Time,
+    /// As an uplink's.
+    owed: u64,
 }
 
 impl Downlink {
     pub(super) const fn new(bytes_a_second: u64) -> Self {
-        Self { rate: Rate::new(bytes_a_second), free_at: Time(0) }
+        Self { rate: Rate::new(bytes_a_second), free_at: Time(0), owed: 0 }
     }
 
     /// When `bytes` that come at `now` are through.
     pub(super) fn pass(&mut self, now: Time, bytes: u64) -> Time {
-        let take_us = self.rate.take_us(bytes);
-        self.free_at = self.free_at.max(now) + take_us;
+        let owed = std::mem::replace(&mut self.owed, 0);
+        self.free_at = self.free_at.max(now) + self.rate.take_us(bytes + owed);
         self.free_at
     }
 
+    /// A few bytes go past the queue, in no time; the next ones pay for them.
+    pub(super) const fn owe(&mut self, bytes: u64) {
+        self.owed += bytes;
+    }
+
     /// A few bytes go past the queue; how long they take.
-    pub(super) fn slip_us(&mut self, bytes: u64) -> u64 {
-        let take_us = self.rate.take_us(bytes);
-        self.free_at = self.free_at + take_us;
-        take_us
+    pub(super) const fn slip_us(&mut self, bytes: u64) -> u64 {
+        self.owe(bytes);
+        bytes * SECOND_US / self.rate.bytes_a_second
     }
 }
 

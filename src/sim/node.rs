@@ -92,12 +92,12 @@ impl Moved {
     }
 }
 
-/// Parcels at the head of a lane that have arrived at `at`, and that nobody was told of.
+/// A have that is here at `at`, and that nobody was told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Unread {
     pub(super) at: Time,
     pub(super) lane: u32,
-    pub(super) count: u32,
+    pub(super) piece: u32,
 }
 
 pub(super) struct Node {

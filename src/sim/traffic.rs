@@ -10,11 +10,14 @@ use super::node::{NodeId, Presence, Unread};
 use super::world::{Happening, Weight, World};
 use crate::engine::{Input, PeerId};
 use crate::torrent::BLOCK_LENGTH;
+use crate::wire::Message;
 use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 /// A lane's turn at the uplink ends when it has sent so much: one block and what goes with it.
 const TURN_BYTES: u64 = BLOCK_LENGTH as u64;
+/// Bytes of a have.
+const HAVE_BYTES: u64 = 9;
 /// What can wait is read this much later at the most: less than a link's latency, and a hundred
 /// peers' news come in one turn.
 const READ_LATER_US_MAX: u64 = 20_000;
@@ -50,9 +53,35 @@ impl World {
     pub(super) fn send(&mut self, node: NodeId, peer: PeerId, parcel: Parcel) {
         let Some(id) = self.of(node).lane(peer) else { return };
         let lane = &mut self.lanes[id.at()];
-        if lane.open {
-            lane.parcels.push_back(parcel);
-            self.touched.push(id);
+        if !lane.open {
+            return;
+        }
+        match parcel {
+            Parcel::Message(Message::Have(piece)) if lane.heavy == 0 && !lane.has_waiting() => {
+                self.lay_by(id, piece);
+            }
+            parcel => {
+                lane.parcels.push_back(parcel);
+                self.touched.push(id);
+            }
+        }
+    }
+
+    /// A have slips past like all that is small, and it can wait: it is read when its reader has
+    /// something else to do, or a little later. Most of what is said in a swarm is this, so it
+    /// is neither a parcel nor a happening of its own.
+    fn lay_by(&mut self, id: LaneId, piece: u32) {
+        let lane = &mut self.lanes[id.at()];
+        let at = lane.arrival(self.now, HAVE_BYTES, false, &mut self.chance);
+        let (from, to) = (lane.from, lane.to);
+        self.nodes[from.at()].up.owe(HAVE_BYTES);
+        let reader = &mut self.nodes[to.at()];
+        reader.down.owe(HAVE_BYTES);
+        reader.unread.push(Reverse(Unread { at, lane: id.0, piece }));
+        let latest = at + READ_LATER_US_MAX;
+        if reader.reads_at.is_none_or(|reads_at| reads_at > latest) {
+            reader.reads_at = Some(latest);
+            self.queue.push(latest, Happening::Reads(to));
         }
     }
 
@@ -80,10 +109,8 @@ impl World {
             return false;
         }
         let mut bytes = 0;
-        let mut can_wait = true;
         for parcel in lane.parcels.iter().skip(lane.on_the_way) {
             bytes += parcel.bytes(&mut self.scratch);
-            can_wait &= parcel.can_wait();
             if bytes > PACKET_BYTES {
                 return false;
             }
@@ -94,23 +121,8 @@ impl World {
         let up_us = self.nodes[from.at()].up.slip_us(bytes);
         let down_us = self.nodes[to.at()].down.slip_us(bytes);
         let through = lane.arrival(self.now + up_us + down_us, bytes, false, &mut self.chance);
-        if can_wait {
-            self.lay_by(to, Unread { at: through, lane: id.0, count: count as u32 });
-        } else {
-            self.queue.push(through, Happening::Through(id, count as u32, Weight::Light));
-        }
+        self.queue.push(through, Happening::Through(id, count as u32, Weight::Light));
         true
-    }
-
-    /// What can wait is read when the node has something else to do, or a little later.
-    fn lay_by(&mut self, node: NodeId, unread: Unread) {
-        let of = &mut self.nodes[node.at()];
-        of.unread.push(Reverse(unread));
-        let latest = unread.at + READ_LATER_US_MAX;
-        if of.reads_at.is_none_or(|at| at > latest) {
-            of.reads_at = Some(latest);
-            self.queue.push(latest, Happening::Reads(node));
-        }
     }
 
     /// A node reads what was laid by, if it has not meanwhile.
@@ -140,7 +152,11 @@ impl World {
                 return;
             };
             unread.pop();
-            self.take_in(LaneId(next.lane), next.count);
+            let lane = &self.lanes[LaneId(next.lane).at()];
+            if lane.open {
+                let have = Message::Have(next.piece);
+                self.facts.push_back(Input::Received(lane.to_peer, have));
+            }
         }
     }
 
