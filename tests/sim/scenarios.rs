@@ -126,11 +126,13 @@ fn poisoners_are_found_and_nobody_else_is() {
 #[test]
 fn when_the_last_seed_leaves_the_rest_finish_if_they_hold_everything() {
     let small = ("pieces = 200", "pieces = 60");
-    for play in Small::of("last-seed-leaves", &[small, ("after 100s", "after 60s")]).plays(0) {
+    for play in Small::of("last-seed-leaves", &[small, ("after 140s", "after 36s")]).plays(0) {
         assert_eq!(play["pieces_nowhere"], 0);
+        // It could not have waited for their end.
+        assert!(number(&play["ideal_seconds"]) > 36.0, "{play}");
         assert_eq!(play["total"]["awaited_completed"], 20);
     }
-    let early = Small::of("last-seed-leaves", &[small, ("after 100s", "after 4s")]);
+    let early = Small::of("last-seed-leaves", &[small, ("after 140s", "after 4s")]);
     for play in early.plays(1) {
         assert_eq!((&play["ended"], &play["complete"]), (&"idle".into(), &false.into()));
         assert_eq!(play["total"]["awaited_completed"], 0);
