@@ -18,8 +18,8 @@ const SOONER_US: u64 = SECOND_US / 4;
 /// Blocks that may be asked twice in a whole download: so many, and one of so many that are wanted.
 /// Those of which the slower peer says that it did not send them (BEP 6) do not count: a cancel
 /// often comes too late, and no more than one block of a hundred shall come twice.
-const DUPLICATES_MIN: u64 = 4;
-const DUPLICATES_ONE_OF: u64 = 128;
+const DUPLICATES_MIN: u64 = 2;
+const DUPLICATES_ONE_OF: u64 = 200;
 
 impl Engine {
     /// Asks `peer` for up to `room` blocks that others owe and will deliver clearly later, the

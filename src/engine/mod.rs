@@ -361,7 +361,7 @@ impl Engine {
             Said::Piece(piece) => {
                 self.picker.has(piece);
                 if self.picker.is_missing(piece) {
-                    self.mind_interest(now, peer, out);
+                    self.gained(now, peer, out);
                 }
             }
             Said::Unchoked => {
@@ -386,6 +386,19 @@ impl Engine {
                     guests.extension(now, peer.0, id, &payload, wished);
                 });
             }
+        }
+    }
+
+    /// The peer has one more piece that is still to come.
+    fn gained(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        if !session.we_are_interested {
+            session.we_are_interested = true;
+            session.last_said = now;
+            out.push(Output::Send(peer, Message::Interested));
+        }
+        if session.has_room() {
+            self.hungry.insert(peer);
         }
     }
 

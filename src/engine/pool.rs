@@ -45,6 +45,8 @@ pub(super) struct Pool {
     known: BTreeMap<SocketAddr, Known>,
     /// Idle peers by when they may be dialled.
     waiting: BTreeSet<(Time, SocketAddr)>,
+    /// None of them may be dialled before.
+    soonest: Time,
     /// Idle peers that may be dialled now, by failures, then by when that was so.
     due: BTreeSet<(u32, Time, SocketAddr)>,
     dialling: usize,
@@ -62,7 +64,7 @@ impl Pool {
         }
         let source = source.to_owned();
         self.known.insert(addr, Known { state: State::Idle(now), failures: 0, source, kept });
-        self.waiting.insert((now, addr));
+        self.wait(now, addr);
         true
     }
 
@@ -79,11 +81,15 @@ impl Pool {
 
     /// Whether somebody could be dialled.
     pub(super) fn has_due(&mut self, now: Time) -> bool {
+        if now < self.soonest {
+            return !self.due.is_empty();
+        }
         while let Some(&(time, addr)) = self.waiting.first().filter(|(time, _)| *time <= now) {
             self.waiting.pop_first();
             let failures = self.known.get(&addr).map_or(0, |known| known.failures);
             self.due.insert((failures, time, addr));
         }
+        self.soonest = self.waiting.first().map_or(Time(u64::MAX), |(time, _)| *time);
         !self.due.is_empty()
     }
 
@@ -124,7 +130,7 @@ impl Pool {
         let wait_us = RETRY_US_FIRST << (known.failures - 1).min(10);
         let due = now + wait_us.min(RETRY_US_MAX);
         known.state = State::Idle(due);
-        self.waiting.insert((due, addr));
+        self.wait(due, addr);
     }
 
     /// It broke the protocol: when it is [`lost`](Self::lost), it is left alone for longer.
@@ -165,6 +171,11 @@ impl Pool {
     /// Peers that are neither connected nor being dialled nor banned.
     pub(super) fn idle_count(&self) -> usize {
         self.waiting.len() + self.due.len()
+    }
+
+    fn wait(&mut self, until: Time, addr: SocketAddr) {
+        self.waiting.insert((until, addr));
+        self.soonest = self.soonest.min(until);
     }
 
     fn leave_state(&mut self, addr: SocketAddr) {

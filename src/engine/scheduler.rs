@@ -13,6 +13,7 @@ use super::time::{SECOND_US, Time};
 use super::{Engine, PeerId};
 use crate::torrent::Block;
 use crate::wire::{BlockSpec, Message};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// How far beyond the horizon a peer may still be asked: measurements are no better than this.
@@ -34,7 +35,7 @@ struct Horizon {
 
 impl Engine {
     pub(super) fn all_hungry(&mut self) {
-        let ready = self.sessions.iter().filter(|(_, session)| session.is_ready());
+        let ready = self.sessions.iter().filter(|(_, session)| session.has_room());
         self.hungry.extend(ready.map(|(peer, _)| *peer));
     }
 
@@ -47,9 +48,13 @@ impl Engine {
         let horizon = self.horizon(now);
         let stalls = |peer: &PeerId| self.sessions.get(peer).is_some_and(|s| s.pace.is_stalled());
         // Who stalls takes what the others leave.
-        let (last, first): (Vec<PeerId>, Vec<PeerId>) =
-            std::mem::take(&mut self.hungry).into_iter().partition(stalls);
+        let last: SmallVec<[PeerId; 8]> =
+            self.hungry.iter().copied().filter(|peer| stalls(peer)).collect();
+        last.iter().for_each(|peer| {
+            self.hungry.remove(peer);
+        });
         let mut blocks = std::mem::take(&mut self.blocks);
+        let first = std::mem::take(&mut self.hungry);
         for peer in first.into_iter().chain(last) {
             self.ask(&horizon, peer, &mut blocks, out);
             if let Some(session) = self.sessions.get_mut(&peer) {

@@ -350,6 +350,11 @@ impl Session {
         !self.chokes_us && self.we_are_interested
     }
 
+    /// Whether it may be asked for more.
+    pub(super) fn has_room(&self) -> bool {
+        self.is_ready() && self.asked.len() < self.pace.window()
+    }
+
     /// The block was asked of it.
     pub(super) fn ask(&mut self, now: Time, block: Block) {
         if self.asked.is_empty() {

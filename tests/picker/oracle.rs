@@ -2,7 +2,7 @@
 //! number counted anew. It is what the real one is held against.
 
 use rtor::engine::PeerId;
-use rtor::engine::picker::{Arrival, Digest};
+use rtor::engine::picker::{Arrival, Digest, OPEN_FEW, OPEN_FEW_BYTES};
 use rtor::torrent::{Bitfield, Block, Layout, PieceIndex};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,23 +72,33 @@ impl Oracle {
         if let Some(current) = self.current.get(&peer).copied() {
             self.take(current, peer, theirs, room, &mut out);
         }
-        let mut loose: Vec<(usize, usize)> =
-            (0..self.pieces.len()).map(|piece| (self.unasked(piece), piece)).collect();
-        loose.sort_unstable();
-        for (_, piece) in loose {
-            self.take(piece, peer, theirs, room, &mut out);
-        }
-        let mut fresh: Vec<(u64, usize)> =
-            (0..self.pieces.len()).map(|piece| (self.keys[piece], piece)).collect();
-        fresh.sort_unstable();
-        for (_, piece) in fresh {
-            let is_fresh = matches!(self.pieces[piece], Piece::Fresh);
-            if is_fresh && theirs.contains(piece) && out.len() < room {
-                self.pieces[piece] = Piece::Open(vec![At::Nowhere; self.blocks(piece)], None);
+        while out.len() < room {
+            let is_fresh = |piece: &usize| matches!(self.pieces[*piece], Piece::Fresh);
+            let fresh = (0..self.pieces.len()).filter(|p| is_fresh(p) && theirs.contains(*p));
+            let fresh = fresh.min_by_key(|piece| (self.keys[*piece], *piece));
+            let matters =
+                |piece: usize| fresh.is_none_or(|fresh| self.keys[piece] <= self.keys[fresh]);
+            let all = self.is_much_open();
+            let mut loose: Vec<(usize, usize)> = (0..self.pieces.len())
+                .filter(|piece| all || matters(*piece))
+                .map(|piece| (self.unasked(piece), piece))
+                .collect();
+            loose.sort_unstable();
+            for (_, piece) in loose {
                 self.take(piece, peer, theirs, room, &mut out);
             }
+            let Some(piece) = fresh.filter(|_| out.len() < room) else { break };
+            self.pieces[piece] = Piece::Open(vec![At::Nowhere; self.blocks(piece)], None);
+            self.take(piece, peer, theirs, room, &mut out);
         }
         out
+    }
+
+    fn is_much_open(&self) -> bool {
+        let open = |piece: &&Piece| matches!(piece, Piece::Open(..) | Piece::Checking(_));
+        let open = self.pieces.iter().filter(open).count();
+        let bytes = open as u64 * u64::from(self.layout.piece_length());
+        open >= OPEN_FEW && bytes >= OPEN_FEW_BYTES
     }
 
     fn take(

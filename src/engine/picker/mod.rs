@@ -2,10 +2,11 @@
 //!
 //! Facts are told (`joined`, `has`, `received`, `verified`), one question is asked
 //! ([`next`](Picker::next)). A wanted piece is in exactly one state at any time: had, fresh
-//! (nobody was asked), open (some block was), or being checked. Open pieces are finished before
-//! fresh ones are begun, so there are never many; among fresh ones a strategy's keys decide,
-//! through [`Rank`], and before both come those that the strategy calls urgent. A strategy can
-//! only reorder: what is asked, and whether the download ends, is decided here.
+//! (nobody was asked), open (some block was), or being checked. A peer finishes what it began;
+//! then a strategy's keys decide, through [`Rank`], between the open pieces of others and fresh
+//! ones, unless much is open already: then open pieces are finished first, so that there are
+//! never many. Before all come those that the strategy calls urgent. A strategy can only reorder:
+//! what is asked, and whether the download ends, is decided here.
 //!
 //! A piece that failed its check is fetched again from one peer alone. If it fails again, that
 //! peer is the liar, by proof; if it is good, so are the liars of the first copy, block by block.
@@ -30,6 +31,7 @@ use open_piece::{BlockState, OpenPiece};
 use open_pieces::OpenPieces;
 use order::Order;
 use rtor_plugin::strategy::{Ranker, Swarm, Urgent};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,6 +40,11 @@ use std::sync::Arc;
 pub const NORMAL: u8 = 4;
 /// Open pieces at most: beyond that no fresh one is begun, whatever the peers have.
 pub const OPEN_MAX: usize = 4096;
+/// While open pieces are fewer than this, or than this many bytes, a fresh piece may come before
+/// an open one that matters less.
+pub const OPEN_FEW: usize = 2;
+/// See [`OPEN_FEW`].
+pub const OPEN_FEW_BYTES: u64 = 32 << 20;
 
 /// An order of pieces: what a strategy answers, or a closure in a test.
 pub trait Rank {
@@ -282,6 +289,7 @@ impl Picker {
     pub fn verified(&mut self, piece: PieceIndex, digests: &[Digest]) -> BTreeSet<PeerId> {
         self.checking.remove(piece.at());
         self.open.remove(piece);
+        self.order.had(piece.at());
         if self.columns.have.insert(piece.at()) {
             self.columns.have_count += 1;
         }
@@ -342,9 +350,9 @@ impl Picker {
     }
 
     /// Up to `room` blocks worth asking `asker` for, best first, appended to `out` and marked as
-    /// asked of it: of urgent pieces, of the one that it works on, of those nearest to whole, of
-    /// the fresh one with the smallest key. `may` has a veto on each piece; a fresh one that is
-    /// vetoed ends the search.
+    /// asked of it: of urgent pieces, of the one that it works on, of open ones that matter more
+    /// than any fresh one, of the fresh one with the smallest key, of the other open ones. `may`
+    /// has a veto on each piece; a fresh one that is vetoed is the last that is looked at.
     pub fn next(
         &mut self,
         rank: &mut dyn Rank,
@@ -354,13 +362,15 @@ impl Picker {
     ) {
         let goal = out.len() + asker.room;
         self.next_urgent(asker, may, goal, out);
-        self.next_open(asker, may, goal, out);
-        while out.len() < goal && self.open.len() < OPEN_MAX {
+        self.next_current(asker, may, goal, out);
+        while out.len() < goal {
             self.order.refresh(rank, &self.columns.swarm());
-            let Some(piece) = self.order.first(asker.theirs) else { return };
-            let Some(piece) = self.info.layout.piece(piece) else { return };
+            let fresh = self.order.first(asker.theirs).and_then(|n| self.info.layout.piece(n));
+            let fresh = fresh.filter(|_| self.open.len() < OPEN_MAX);
+            self.next_open(asker, may, fresh, goal, out);
+            let Some(piece) = fresh.filter(|_| out.len() < goal) else { return };
             if !may(self.candidate(piece, None)) {
-                return;
+                return self.next_open(asker, may, None, goal, out);
             }
             self.open_fresh(piece);
             self.ask_rest_of(piece, asker.peer, goal, out);
@@ -392,9 +402,8 @@ impl Picker {
         }
     }
 
-    /// Blocks of open pieces that nobody was asked for: of the piece that `asker` works on first,
-    /// then of those nearest to whole.
-    fn next_open(
+    /// The rest of the piece that `asker` works on.
+    fn next_current(
         &mut self,
         asker: Asker<'_>,
         may: &dyn Fn(Candidate) -> bool,
@@ -402,20 +411,34 @@ impl Picker {
         out: &mut Vec<Block>,
     ) {
         let Asker { peer, theirs, .. } = asker;
-        if let Some(piece) = self.current.get(&peer).copied() {
-            let mine = self.open.get(piece).is_some_and(|o| o.is_open_to(peer) && o.unasked() > 0);
-            let held = self.open.get(piece).is_some_and(|open| open.is_held_by(peer));
-            if mine && theirs.contains(piece.at()) && (held || may(self.candidate(piece, None))) {
-                self.ask_rest_of(piece, peer, goal, out);
-            }
+        let Some(piece) = self.current.get(&peer).copied() else { return };
+        let Some(open) = self.open.get(piece) else { return };
+        let mine = open.unasked() > 0 && open.is_open_to(peer) && theirs.contains(piece.at());
+        if mine && (open.is_held_by(peer) || may(self.candidate(piece, None))) {
+            self.ask_rest_of(piece, peer, goal, out);
         }
+    }
+
+    /// Blocks of open pieces that nobody was asked for, nearest to whole first; while there are
+    /// few, only of those that matter no less than the `fresh` one.
+    fn next_open(
+        &mut self,
+        asker: Asker<'_>,
+        may: &dyn Fn(Candidate) -> bool,
+        fresh: Option<PieceIndex>,
+        goal: usize,
+        out: &mut Vec<Block>,
+    ) {
+        let Asker { peer, theirs, .. } = asker;
+        let key_max = fresh.filter(|_| self.open_is_little()).map(|p| self.order.key(p.at()));
         let mut room = goal - out.len();
-        let mut chosen = Vec::new();
+        let mut chosen = SmallVec::<[PieceIndex; 4]>::new();
         for (piece, open) in self.open.loose() {
             if room == 0 {
                 break;
             }
-            let fits = theirs.contains(piece.at()) && open.is_open_to(peer);
+            let matters = key_max.is_none_or(|max| self.order.key(piece.at()) <= max);
+            let fits = theirs.contains(piece.at()) && open.is_open_to(peer) && matters;
             if fits && (open.is_held_by(peer) || may(self.candidate(piece, None))) {
                 room = room.saturating_sub(open.unasked());
                 chosen.push(piece);
@@ -424,6 +447,11 @@ impl Picker {
         for piece in chosen {
             self.ask_rest_of(piece, peer, goal, out);
         }
+    }
+
+    fn open_is_little(&self) -> bool {
+        let open = self.open.len();
+        open < OPEN_FEW || open as u64 * u64::from(self.columns.piece_length) < OPEN_FEW_BYTES
     }
 
     fn ask_rest_of(&mut self, piece: PieceIndex, peer: PeerId, goal: usize, out: &mut Vec<Block>) {

@@ -1,4 +1,5 @@
-//! [`Order`]: the fresh pieces, smallest key first, for any peer.
+//! [`Order`]: the keys of the pieces that are still to come, and the fresh ones among them,
+//! smallest key first, for any peer.
 //!
 //! A peer has some pieces and not others, so there is no one sorted list to take from. Instead
 //! each word of 64 pieces knows a lower bound of its keys: [`first`](Order::first) passes over
@@ -12,25 +13,27 @@ use rtor_plugin::strategy::Swarm;
 /// Pieces of one word.
 const WORD: usize = u64::BITS as usize;
 
-/// Wanted pieces of which no block was asked, and their keys.
+/// Wanted pieces that are not had, and their keys.
 #[derive(Debug)]
 pub(super) struct Order {
+    missing: Bitfield,
+    /// Those of which no block was asked.
     fresh: Bitfield,
     keys: Vec<u64>,
     /// No fresh piece of the word has a smaller key.
     least: Vec<u64>,
     /// Words whose least key may be gone: the bound holds, but could be better.
     loose: Bitfield,
-    /// Fresh pieces whose key is to be asked for again.
+    /// Pieces whose key is to be asked for again.
     dirty: Vec<u32>,
     is_dirty: Bitfield,
     epoch: Option<u64>,
 }
 
 impl Order {
-    /// All of `fresh`, without keys yet.
-    pub(super) fn new(fresh: Bitfield) -> Self {
-        let count = fresh.len();
+    /// All of `missing` are fresh, and have no keys yet.
+    pub(super) fn new(missing: Bitfield) -> Self {
+        let count = missing.len();
         let mut order = Self {
             keys: vec![0; count],
             least: vec![u64::MAX; count.div_ceil(WORD)],
@@ -38,7 +41,8 @@ impl Order {
             dirty: Vec::new(),
             is_dirty: Bitfield::new(count),
             epoch: None,
-            fresh,
+            fresh: missing.clone(),
+            missing,
         };
         order.soil_all();
         order
@@ -54,6 +58,16 @@ impl Order {
         self.soil(piece);
     }
 
+    /// The piece is had.
+    pub(super) fn had(&mut self, piece: usize) {
+        self.missing.remove(piece);
+    }
+
+    /// The key of a piece that is still to come, as it was when keys were last asked for.
+    pub(super) fn key(&self, piece: usize) -> u64 {
+        self.keys[piece]
+    }
+
     /// The piece is fresh no more; whether it was.
     pub(super) fn remove(&mut self, piece: usize) -> bool {
         if self.keys[piece] == self.least[piece / WORD] {
@@ -64,7 +78,7 @@ impl Order {
 
     /// Facts of the piece changed.
     pub(super) fn soil(&mut self, piece: u32) {
-        if self.fresh.contains(piece as usize) && self.is_dirty.insert(piece as usize) {
+        if self.missing.contains(piece as usize) && self.is_dirty.insert(piece as usize) {
             self.dirty.push(piece);
         }
     }
@@ -130,8 +144,8 @@ impl Order {
 
     fn soil_all(&mut self) {
         self.dirty.clear();
-        self.dirty.extend(self.fresh.iter().map(|piece| piece as u32));
-        self.is_dirty = self.fresh.clone();
+        self.dirty.extend(self.missing.iter().map(|piece| piece as u32));
+        self.is_dirty = self.missing.clone();
         self.least.fill(u64::MAX);
     }
 }
