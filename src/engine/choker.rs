@@ -6,9 +6,8 @@
 
 use super::PeerId;
 use super::chance::Chance;
-use super::session::Session;
+use super::sessions::Sessions;
 use super::time::{SECOND_US, Time};
-use std::collections::BTreeMap;
 
 /// Peers served at once.
 const SLOTS: usize = 8;
@@ -28,7 +27,7 @@ impl Choker {
     }
 
     /// Whether a peer that has just become interested can be served at once.
-    pub(super) fn has_room(sessions: &BTreeMap<PeerId, Session>) -> bool {
+    pub(super) fn has_room(sessions: &Sessions) -> bool {
         sessions.values().filter(|s| !s.choked_by_us && s.is_interested).count() < SLOTS
     }
 
@@ -37,7 +36,7 @@ impl Choker {
         &mut self,
         now: Time,
         chance: &mut Chance,
-        sessions: &mut BTreeMap<PeerId, Session>,
+        sessions: &mut Sessions,
         complete: bool,
     ) -> Option<Vec<PeerId>> {
         if now < self.next_round {

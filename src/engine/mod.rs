@@ -19,6 +19,7 @@ mod pool;
 mod scheduler;
 mod serving;
 mod session;
+mod sessions;
 mod tally;
 pub mod time;
 mod turnover;
@@ -41,6 +42,7 @@ use pool::Pool;
 use rtor_plugin::Addr;
 use rtor_plugin::discovery::{Fact, Totals, Tracker};
 use session::{Said, Session};
+use sessions::Sessions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -116,7 +118,7 @@ pub struct Engine {
     asked_twice: u64,
     complete_at_start: bool,
     pending: BTreeMap<PeerId, Pending>,
-    sessions: BTreeMap<PeerId, Session>,
+    sessions: Sessions,
     /// Where the last of those that left were, and whether they had come to us: they may turn
     /// out to have lied.
     gone: BTreeMap<PeerId, (SocketAddr, bool)>,
@@ -170,7 +172,7 @@ impl Engine {
             chance: Chance::new(seed),
             tally: Tally::default(),
             pending: BTreeMap::new(),
-            sessions: BTreeMap::new(),
+            sessions: Sessions::default(),
             gone: BTreeMap::new(),
             hungry: BTreeSet::new(),
             rate_total: 0,
@@ -342,9 +344,10 @@ impl Engine {
 
     fn received(&mut self, now: Time, peer: PeerId, message: Message, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let addr = session.addr;
         match session.hear(now, message, &self.info.layout) {
             Err(fault) => {
-                self.pool.offended(self.sessions[&peer].addr);
+                self.pool.offended(addr);
                 self.hang_up(now, peer, Why::Fault(fault), out);
             }
             Ok(said) => self.heard(now, peer, said, out),

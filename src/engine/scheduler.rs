@@ -9,12 +9,12 @@
 use super::output::Output;
 use super::picker::{Asker, Candidate};
 use super::session::Session;
+use super::sessions::Sessions;
 use super::time::{SECOND_US, Time};
 use super::{Engine, PeerId};
 use crate::torrent::Block;
 use crate::wire::{BlockSpec, Message};
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
 
 /// How far beyond the horizon a peer may still be asked: measurements are no better than this.
 const HORIZON_SLACK_US: u64 = SECOND_US / 4;
@@ -130,7 +130,7 @@ impl Horizon {
     /// `in_time` and there is no hurry, or if nobody else would have them sooner.
     fn allows(
         &self,
-        sessions: &BTreeMap<PeerId, Session>,
+        sessions: &Sessions,
         session: &Session,
         in_time: bool,
         candidate: Candidate,

@@ -30,7 +30,7 @@ impl Engine {
         else {
             return;
         };
-        for (peer, session) in &mut self.sessions {
+        for (peer, session) in self.sessions.iter_mut() {
             if !session.choked_by_us && !served.contains(peer) {
                 session.last_said = now;
                 out.push(Output::Send(*peer, Message::Choke));

@@ -83,7 +83,7 @@ impl Engine {
             return;
         }
         self.haves_at = now + HAVES_US;
-        for (peer, session) in &mut self.sessions {
+        for (peer, session) in self.sessions.iter_mut() {
             // BEP 3: a peer that has it need not be told.
             for piece in news.iter().filter(|piece| !session.theirs.contains(piece.at())) {
                 session.last_said = now;
@@ -94,7 +94,7 @@ impl Engine {
     }
 
     fn keep_alive(&mut self, now: Time, out: &mut Vec<Output>) {
-        for (peer, session) in &mut self.sessions {
+        for (peer, session) in self.sessions.iter_mut() {
             if now.since_us(session.last_said) > KEEP_ALIVE_US {
                 session.last_said = now;
                 out.push(Output::Send(*peer, Message::KeepAlive));
