@@ -185,7 +185,7 @@ impl Disk {
         let shared = self.workers.shared();
         let inside = shared.store.info().layout.lies_inside(piece.get(), offset, length);
         assert!(inside.is_some(), "{length} bytes at {offset} of {piece:?}");
-        shared.memory.take(u64::from(length));
+        shared.memory.take_load(u64::from(length));
         self.workers.give(Job::Load { ticket, piece, offset, length });
     }
 
@@ -206,11 +206,38 @@ impl Disk {
         self.workers.shared().memory.room()
     }
 
-    /// Whether so many whole pieces wait for the workers that more would only cost memory.
+    /// All receive buffers, those of kept blocks among them, have `bytes` now. May send blocks to
+    /// disk.
+    pub fn pinned(&mut self, bytes: u64) {
+        let shared = self.workers.shared();
+        shared.memory.pin(bytes);
+        let checking = self.workers.checking();
+        // Small blocks may pin large buffers; how much a spill sets free is seen when it is done.
+        if shared.memory.held().saturating_sub(checking) >= shared.memory.spill_above()
+            && shared.memory.blocks() == self.buffer.held() + checking
+            && let Some((piece, blocks)) = self.buffer.spill_oldest(&shared.store.info().layout)
+        {
+            self.workers.give(Job::Spill { piece, blocks });
+        }
+    }
+
+    /// Whether more blocks should be taken from peers, who may have sent `more` bytes already:
+    /// not while memory is full, nor while so many whole pieces wait for the workers that more
+    /// would only cost memory.
     #[must_use]
-    pub fn is_behind(&self) -> bool {
+    pub fn takes_blocks(&self, more: u64) -> bool {
+        let memory = &self.workers.shared().memory;
         let piece_length = u64::from(self.store().info().layout.piece_length());
-        self.workers.checking() >= (AHEAD_PIECES * piece_length).max(AHEAD_BYTES)
+        let ahead_max = (AHEAD_PIECES * piece_length).max(AHEAD_BYTES);
+        let room = memory.room() > more.min(memory.max() / 4);
+        // If no block is here, only taking what lies in buffers sets them free.
+        (room || memory.blocks() == 0) && self.workers.checking() < ahead_max
+    }
+
+    /// The budget in bytes.
+    #[must_use]
+    pub fn memory_max(&self) -> u64 {
+        self.workers.shared().memory.max()
     }
 
     /// Bytes in block buffers now.

@@ -220,6 +220,30 @@ fn a_tiny_budget_bounds_memory() {
     assert_files(temporary.path(), &world);
 }
 
+/// Whatever the buffers pin: either blocks are taken, or something is under way that sets some
+/// free.
+#[test]
+fn a_block_that_pins_too_much_goes_to_disk() {
+    let world = World::contiguous(40_000, &[400_000]);
+    let budget = 1 << 20;
+    for pinned in [budget / 4 * 3, budget, budget * 2] {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let (mut disk, done) = open(files_below(temporary.path(), &world), budget);
+        disk.pinned(pinned);
+        assert!(disk.takes_blocks(budget), "nothing is kept: only messages can pin it");
+        let (block, data) = world.block(piece(&world, 3), 1);
+        disk.keep(block, data);
+        assert!(!disk.takes_blocks(budget));
+        disk.pinned(pinned);
+        let spilled = done.recv().expect("an answer");
+        assert!(matches!(spilled, Done::Spilled { piece } if piece.get() == 3), "{spilled:?}");
+        assert!(disk.takes_blocks(budget));
+        assert_eq!((disk.memory_held(), disk.memory_peak()), (pinned, pinned));
+        disk.pinned(0);
+        assert_eq!(disk.memory_held(), 0);
+    }
+}
+
 #[test]
 fn what_was_asked_is_done_before_the_threads_end() {
     let world = World::contiguous(100_000, &[3_000_000]);

@@ -202,7 +202,7 @@ impl Shared {
             Job::Load { ticket, piece, offset, length } => {
                 let mut bytes = vec![0; length as usize];
                 let result = self.store.read(piece, offset, &mut bytes).map(|()| bytes.into());
-                self.memory.give(u64::from(length));
+                self.memory.give_load(u64::from(length));
                 Ok(Done::Loaded { ticket, result })
             }
             Job::Park => Ok(Done::Parked),

@@ -11,7 +11,7 @@ impl Driver {
     pub(super) fn act(&mut self, output: Output, watch: &mut dyn Watch) {
         match output {
             Output::Dial(peer, to) => {
-                let connection = dial(conn(peer), &self.facts_from, to, self.from);
+                let connection = dial(conn(peer), &self.facts_from, &self.buffers, to, self.from);
                 self.connections.insert(peer, connection);
             }
             Output::Greet(peer, handshake) => {

@@ -18,7 +18,8 @@ use crate::engine::{Config, Engine, Input, Output, PeerId, Time};
 use crate::net::Outgoing;
 use crate::net::http::Http;
 use crate::net::{
-    ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener, READ_BYTES_MAX,
+    Buffers, ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener,
+    Newcomer,
 };
 use crate::wire::BlockSpec;
 use std::collections::BTreeMap;
@@ -26,9 +27,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Facts of sockets that are thought about before bytes leave again: fewer when the disk's memory
-/// is nearly full, since each may bring as much as one read.
-const BATCH_MAX: usize = 32;
+/// Facts of sockets that are thought about before bytes leave again.
+const BATCH_MAX: usize = FACTS_WAITING_MAX;
 /// How long guests have for their good-byes (trackers: `stopped`).
 const FAREWELL_WAIT: Duration = Duration::from_millis(1500);
 /// How often a watcher is told how far it is.
@@ -104,6 +104,8 @@ struct Driver {
     /// Kept so that the channel never closes; connections have clones.
     facts_from: mpsc::Sender<Fact>,
     facts: mpsc::Receiver<Fact>,
+    /// What connections read into.
+    buffers: Buffers,
     batch: Vec<Fact>,
     answers_from: mpsc::UnboundedSender<Input>,
     answers: mpsc::UnboundedReceiver<Input>,
@@ -135,6 +137,7 @@ impl Driver {
         engine.port = listener.port();
         let datagrams = Datagrams::open(listener.ip(), listener.port(), &facts_from);
         let from = Some(listener.ip()).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED);
+        let buffers = Buffers::new(disk.memory_max());
         let began = Instant::now();
         let mut engine = Engine::new(engine);
         let mut outputs = Vec::new();
@@ -148,6 +151,7 @@ impl Driver {
             done,
             facts_from,
             facts,
+            buffers,
             batch: Vec::new(),
             answers_from,
             answers,
@@ -244,14 +248,14 @@ impl Driver {
             self.engine.deadline().map(|time| self.began + Duration::from_micros(time.0));
         let until = deadline.map_or(self.progress_due, |deadline| deadline.min(self.progress_due));
         let clock = tokio::time::sleep_until(until.into());
-        let room = self.disk.memory_room() / READ_BYTES_MAX as u64;
-        let batch = if self.disk.is_behind() { 0 } else { BATCH_MAX.min(room as usize) };
+        self.disk.pinned(self.buffers.pinned_bytes());
+        let takes_facts = self.disk.takes_blocks(Buffers::more_bytes(self.connections.len()));
         tokio::select! {
             biased;
             Some(()) = stop.recv() => Woken::Stop,
             Some(done) = self.done.recv() => Woken::Done(done),
             Some(input) = self.answers.recv() => Woken::Answer(input),
-            _ = self.facts.recv_many(&mut self.batch, batch), if batch > 0 => Woken::Facts,
+            _ = self.facts.recv_many(&mut self.batch, BATCH_MAX), if takes_facts => Woken::Facts,
             () = clock => Woken::Clock,
         }
     }
@@ -284,8 +288,9 @@ impl Driver {
             Fact::Came(newcomer) => {
                 let peer = self.engine.next_peer();
                 let conn = conn(peer);
-                let connection =
-                    Connection::adopt(conn, &self.facts_from, newcomer.stream, newcomer.received);
+                let (facts, buffers) = (&self.facts_from, &self.buffers);
+                let Newcomer { stream, received, .. } = newcomer;
+                let connection = Connection::adopt(conn, facts, buffers, stream, received);
                 self.connections.insert(peer, connection);
                 self.feed(Input::Accepted(peer, newcomer.from), watch);
                 self.feed(Input::Greeted(peer, newcomer.handshake), watch);

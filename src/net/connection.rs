@@ -1,9 +1,10 @@
 //! [`Connection`]: one TCP connection, its reading task and its writing task.
 //!
-//! The reader cuts messages off its buffer as slices; the buffer grows while reads fill it and
-//! shrinks when they do not, so that a slow peer pins little memory and a fast one costs few
+//! The reader cuts messages off its buffer as slices; buffers grow while reads fill them and
+//! shrink when they do not, so that a slow peer pins little memory and a fast one costs few
 //! system calls. The writer sends heads and blocks with vectored writes and copies no block.
 
+use super::buffers::{BUFFER_BYTES_FIRST, BUFFER_BYTES_MAX, Buffers};
 use super::{ConnId, Fact, Facts, reason};
 use crate::wire::handshake::HANDSHAKE_BYTES;
 use crate::wire::{Fault, Handshake, Message, frame};
@@ -18,10 +19,6 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// Bytes that a read may bring at first.
-const READ_BYTES_FIRST: usize = 32 << 10;
-/// Bytes that a read may bring once reads fill the buffer again and again.
-pub const READ_BYTES_MAX: usize = 256 << 10;
 /// Bytes that wait for a peer that does not read; beyond that the connection is closed.
 const UNSENT_BYTES_MAX: usize = 16 << 20;
 /// Slices in one vectored write.
@@ -76,22 +73,22 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection whose stream is still to come: `connect` makes it, `received` has come over
-    /// it already (a handshake that was read before).
+    /// A connection whose stream is still to come: `connect` makes it. `received` is what came
+    /// behind its handshake, if that was read before.
     pub(super) fn open(
         id: ConnId,
         facts: &Facts,
+        buffers: &Buffers,
         connect: impl Future<Output = io::Result<TcpStream>> + Send + 'static,
-        came: bool,
-        received: BytesMut,
+        received: Option<BytesMut>,
     ) -> Self {
         let (outgoing, queue) = mpsc::unbounded_channel();
         let unsent = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn(run(
             id,
             facts.clone(),
+            buffers.clone(),
             connect,
-            came,
             received,
             queue,
             Arc::clone(&unsent),
@@ -101,8 +98,14 @@ impl Connection {
 
     /// A connection that somebody opened to us and whose handshake was read.
     #[must_use]
-    pub fn adopt(id: ConnId, facts: &Facts, stream: TcpStream, received: BytesMut) -> Self {
-        Self::open(id, facts, async { Ok(stream) }, true, received)
+    pub fn adopt(
+        id: ConnId,
+        facts: &Facts,
+        buffers: &Buffers,
+        stream: TcpStream,
+        received: BytesMut,
+    ) -> Self {
+        Self::open(id, facts, buffers, async { Ok(stream) }, Some(received))
     }
 
     /// Sends; `false` if so much is unsent already that the peer does not seem to read.
@@ -125,9 +128,9 @@ impl Drop for Connection {
 async fn run(
     id: ConnId,
     facts: Facts,
+    buffers: Buffers,
     connect: impl Future<Output = io::Result<TcpStream>>,
-    came: bool,
-    received: BytesMut,
+    received: Option<BytesMut>,
     queue: mpsc::UnboundedReceiver<Outgoing>,
     unsent: Arc<AtomicUsize>,
 ) {
@@ -137,12 +140,12 @@ async fn run(
     };
     // Requests are small and each waits for its answer: Nagle's delay would cost a round trip.
     let _ = stream.set_nodelay(true);
-    if !came {
+    if received.is_none() {
         tell(&facts, Fact::Dialled(id)).await;
     }
     let (read, write) = stream.into_split();
     let why = tokio::select! {
-        why = read_all(id, &facts, read, received, !came) => why,
+        why = read_all(id, &facts, read, &buffers, received.as_deref()) => why,
         why = write_all(id, &facts, write, queue, &unsent) => why,
     };
     tell(&facts, Fact::Lost(id, why)).await;
@@ -158,30 +161,34 @@ async fn read_all(
     id: ConnId,
     facts: &Facts,
     mut read: OwnedReadHalf,
-    mut buffer: BytesMut,
-    handshake_due: bool,
+    buffers: &Buffers,
+    received: Option<&[u8]>,
 ) -> String {
-    if handshake_due {
-        match read_handshake(&mut read, &mut buffer).await {
+    let mut buffer = buffers.take(BUFFER_BYTES_FIRST, received.map_or(0, <[u8]>::len));
+    if let Some(received) = received {
+        buffer.bytes.extend_from_slice(received);
+    } else {
+        match read_handshake(&mut read, &mut buffer.bytes).await {
             Ok(handshake) => tell(facts, Fact::Greeted(id, handshake)).await,
             Err(why) => return why,
         }
     }
-    let mut size = READ_BYTES_FIRST;
+    let mut size = BUFFER_BYTES_FIRST;
     loop {
-        match messages(&mut buffer) {
+        match messages(&mut buffer.bytes) {
             Ok(messages) if messages.is_empty() => {}
             Ok(messages) => tell(facts, Fact::Received(id, messages)).await,
             Err(fault) => return fault.to_string(),
         }
-        if buffer.capacity() - buffer.len() < size / 2 {
-            buffer.reserve(size);
+        let missing = frame::missing(&buffer.bytes);
+        if buffer.room() < missing.max(size / 8) {
+            buffer.renew(size, missing);
         }
-        let room = buffer.capacity() - buffer.len();
-        match read.read_buf(&mut buffer).await {
+        let room = buffer.room();
+        match read.read_buf(&mut buffer.bytes).await {
             Ok(0) => return "it closed the connection".to_owned(),
-            Ok(count) if count == room => size = (size * 2).min(READ_BYTES_MAX),
-            Ok(count) if count < size / 8 => size = (size / 2).max(READ_BYTES_FIRST),
+            Ok(count) if count == room => size = (size * 2).min(BUFFER_BYTES_MAX),
+            Ok(count) if count < size / 8 => size = (size / 2).max(BUFFER_BYTES_FIRST),
             Ok(_) => {}
             Err(error) => return reason(&error),
         }
@@ -201,7 +208,8 @@ pub(super) async fn read_handshake(
     read: &mut (impl tokio::io::AsyncRead + Unpin),
     buffer: &mut BytesMut,
 ) -> Result<Handshake, String> {
-    buffer.reserve(READ_BYTES_FIRST);
+    // A buffer of a connection has it.
+    buffer.reserve(BUFFER_BYTES_FIRST);
     loop {
         if let Some(bytes) = buffer.first_chunk::<HANDSHAKE_BYTES>() {
             let handshake = Handshake::decode(bytes).map_err(|fault| fault.to_string())?;

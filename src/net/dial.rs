@@ -1,16 +1,21 @@
 //! [`dial`]: opens a TCP connection to a peer.
 
-use super::{ConnId, Connection, Facts};
-use bytes::BytesMut;
+use super::{Buffers, ConnId, Connection, Facts};
 use std::net::{IpAddr, SocketAddr};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// Begins to connect to `to`, from `from` if the user named an address of the same family. Facts
 /// follow; how long to wait is the caller's to say, by dropping the connection.
 #[must_use]
-pub fn dial(id: ConnId, facts: &Facts, to: SocketAddr, from: Option<IpAddr>) -> Connection {
+pub fn dial(
+    id: ConnId,
+    facts: &Facts,
+    buffers: &Buffers,
+    to: SocketAddr,
+    from: Option<IpAddr>,
+) -> Connection {
     let from = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified());
-    Connection::open(id, facts, connect(to, from), false, BytesMut::new())
+    Connection::open(id, facts, buffers, connect(to, from), None)
 }
 
 async fn connect(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {

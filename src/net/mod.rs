@@ -3,15 +3,17 @@
 //! Each connection has a task that reads and one that writes; what they learn goes to the driver
 //! as [`Fact`]s through one bounded channel. Backpressure has no message of its own: while the
 //! driver does not take facts the readers stop, and TCP does the rest.
-#![expect(clippy::disallowed_types, reason = "an I/O room: sockets live here")]
+#![expect(clippy::disallowed_types, reason = "an I/O room: sockets live here, and what is shared")]
 
+mod buffers;
 mod connection;
 mod datagram;
 mod dial;
 pub mod http;
 mod listen;
 
-pub use connection::{Connection, Outgoing, READ_BYTES_MAX};
+pub use buffers::Buffers;
+pub use connection::{Connection, Outgoing};
 pub use datagram::Datagrams;
 pub use dial::dial;
 pub use listen::{ListenError, Listener, Newcomer};
@@ -25,9 +27,9 @@ use tokio::sync::mpsc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u32);
 
-/// Facts that wait for the driver: with messages of up to one read each, this bounds what is
+/// Facts that wait for the driver: with messages of up to one buffer each, this bounds what is
 /// received and not yet thought about.
-pub const FACTS_WAITING_MAX: usize = 32;
+pub const FACTS_WAITING_MAX: usize = 8;
 
 /// What happened on a socket.
 #[derive(Debug)]
