@@ -1,8 +1,8 @@
 //! [`Sessions`]: the conversations by the number of their peer.
 //!
 //! Every message looks one up, in swarms of thousands of engines mostly with cold caches: the
-//! numbers stand close together, apart from what they name. In a map they
-//! would stand between conversations of half a kilobyte.
+//! numbers stand close together, apart from what they name. In a map they would stand between
+//! conversations of half a kilobyte.
 
 use super::PeerId;
 use super::session::Session;
@@ -11,6 +11,7 @@ use super::session::Session;
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     ids: Vec<PeerId>,
+    #[expect(clippy::vec_box, reason = "half a kilobyte each is not moved when one comes or goes")]
     sessions: Vec<Box<Session>>,
 }
 
