@@ -21,7 +21,7 @@ impl Engine {
         while self.has_room_to_dial() {
             let Some(addr) = self.pool.next(now) else { return };
             let peer = self.next_peer();
-            self.pending.insert(peer, Pending { addr, came_to_us: false, since: now, told: None });
+            self.pending.insert(peer, Pending { addr, came_to_us: false, since: now });
             out.push(Output::Dial(peer, addr));
         }
     }
@@ -29,13 +29,8 @@ impl Engine {
     pub(super) fn dialled(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
         let Some(pending) = self.pending.get_mut(&peer) else { return };
         pending.since = now;
-        pending.told = Some(self.haves.len());
+        // Nothing more yet: aria2 forgets what comes together with a handshake.
         out.push(Output::Greet(peer, self.handshake));
-        // Whoever we dial is asked to unchoke us before we know what it has: that saves a round
-        // trip. BEP 3 has the bitfield first, and BEP 6 takes it in place of have-none.
-        let pieces = Bytes::from(self.picker.have().to_wire());
-        out.push(Output::Send(peer, Message::Bitfield(pieces)));
-        out.push(Output::Send(peer, Message::Interested));
     }
 
     pub(super) fn accepted(
@@ -51,7 +46,7 @@ impl Engine {
             out.push(Output::HangUp(peer));
             return;
         }
-        self.pending.insert(peer, Pending { addr: from, came_to_us: true, since: now, told: None });
+        self.pending.insert(peer, Pending { addr: from, came_to_us: true, since: now });
         out.push(Output::Greet(peer, self.handshake));
     }
 
@@ -91,18 +86,7 @@ impl Engine {
         if theirs.extensions() {
             out.push(Output::Send(peer, self.extension_handshake()));
         }
-        match pending.told {
-            None => {
-                let pieces = self.our_pieces(theirs.fast());
-                out.extend(pieces.map(|message| Output::Send(peer, message)));
-            }
-            Some(from) => {
-                session.we_are_interested = true;
-                // What was verified between, and told to the others.
-                let news = self.haves[from..self.haves_told.max(from)].iter();
-                out.extend(news.map(|piece| Output::Send(peer, Message::Have(piece.get()))));
-            }
-        }
+        out.extend(self.our_pieces(theirs.fast()).map(|message| Output::Send(peer, message)));
         self.sessions.insert(peer, session);
         let (addr, came_to_us) = (pending.addr, pending.came_to_us);
         out.push(Output::Tell(Event::Joined { peer, addr, came_to_us }));

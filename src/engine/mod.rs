@@ -90,8 +90,6 @@ struct Pending {
     addr: SocketAddr,
     came_to_us: bool,
     since: Time,
-    /// If it was sent our pieces with the handshake already: how many had been verified then.
-    told: Option<usize>,
 }
 
 /// One torrent.
@@ -128,10 +126,8 @@ pub struct Engine {
     rate_total: u64,
     /// The shortest round trip to one of them.
     trip_us: u64,
-    /// The pieces that were verified, in order.
+    /// Verified pieces that peers have not been told of.
     haves: Vec<PieceIndex>,
-    /// Of how many of them peers have been told.
-    haves_told: usize,
     haves_at: Time,
     turnover_at: Time,
     /// Room for a turn of asking.
@@ -178,7 +174,6 @@ impl Engine {
             rate_total: 0,
             trip_us: 0,
             haves: Vec::new(),
-            haves_told: 0,
             haves_at: Time(0),
             turnover_at: Time(0),
             blocks: Vec::new(),
@@ -241,7 +236,7 @@ impl Engine {
             .then_some(self.upkeep_at);
         let dial = self.has_room_to_dial().then(|| self.pool.deadline()).flatten();
         let progress = (!self.stopping).then_some(self.progress_at);
-        let haves = (self.haves_told < self.haves.len()).then_some(self.haves_at);
+        let haves = (!self.haves.is_empty()).then_some(self.haves_at);
         [upkeep, dial, progress, haves, self.guests.deadline()].into_iter().flatten().min()
     }
 

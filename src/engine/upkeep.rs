@@ -78,19 +78,18 @@ impl Engine {
 
     /// Tells everyone of the pieces that were verified, a few times a second at most.
     pub(super) fn tell_haves(&mut self, now: Time, out: &mut Vec<Output>) {
-        let news = &self.haves[self.haves_told..];
-        if news.is_empty() || now < self.haves_at {
+        if self.haves.is_empty() || now < self.haves_at {
             return;
         }
         self.haves_at = now + HAVES_US;
         for (peer, session) in self.sessions.iter_mut() {
             // BEP 3: a peer that has it need not be told.
-            for piece in news.iter().filter(|piece| !session.theirs.contains(piece.at())) {
+            for piece in self.haves.iter().filter(|piece| !session.theirs.contains(piece.at())) {
                 session.last_said = now;
                 out.push(Output::Send(*peer, Message::Have(piece.get())));
             }
         }
-        self.haves_told = self.haves.len();
+        self.haves.clear();
     }
 
     fn keep_alive(&mut self, now: Time, out: &mut Vec<Output>) {
