@@ -78,6 +78,12 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         if good {
+            for sender in self.picker.senders(piece) {
+                if let Some(session) = self.sessions.get_mut(&sender).filter(|s| !s.is_proven) {
+                    session.is_proven = true;
+                    self.hungry.insert(sender);
+                }
+            }
             let liars = self.picker.verified(piece, &digests);
             self.tally.progressed(now, self.picker.wanted_left(), self.wanted_at_start);
             out.push(Output::Tell(Event::Verified(piece)));

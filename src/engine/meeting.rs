@@ -76,8 +76,8 @@ impl Engine {
         }
         self.pending.remove(&peer);
         self.pool.connected(pending.addr);
-        let pieces = self.info.layout.piece_count();
-        let mut session = Session::new(now, pending.addr, pending.came_to_us, pieces);
+        let layout = &self.info.layout;
+        let mut session = Session::new(now, pending.addr, pending.came_to_us, layout);
         if !pending.came_to_us {
             session.pace.greeted_after(now.since_us(pending.since));
         }

@@ -22,7 +22,7 @@ const WINDOW_MIN: usize = 2;
 const WINDOW_MAX: usize = 8192;
 /// Requests that each block makes room for in slow start, beside its own: requests are small and
 /// are nobody's congestion, so this may be steeper than TCP's.
-const SLOW_START_GAIN: usize = 15;
+const SLOW_START_GAIN: usize = 7;
 /// Slow start ends when a block took so much longer than the quickest one, and half as long again:
 /// it waited at the peer.
 const SLOW_START_WAIT_US: u64 = SECOND_US / 20;
@@ -36,13 +36,13 @@ const QUEUE_US: u64 = SECOND_US;
 const MEASURE_US: u64 = SECOND_US / 4;
 /// Requests are taken back from a peer that would need so long for them. What it has put into its
 /// socket comes all the same, so this is no small thing.
-const OVERLOAD_US: u64 = 6 * SECOND_US;
+const OVERLOAD_US: u64 = 10 * SECOND_US;
 /// A rate is known well after so many measurements in a row.
 const SETTLED: u32 = 4;
 /// A peer that owes blocks and sent none for this long stalls, at the soonest and the latest; and
 /// at the soonest while somebody else has nothing to do.
 const STALL_US_MIN: u64 = 3 * SECOND_US;
-const STALL_US_MIN_WANTED: u64 = SECOND_US / 2;
+const STALL_US_MIN_WANTED: u64 = SECOND_US + SECOND_US / 2;
 const STALL_US_MAX: u64 = 30 * SECOND_US;
 /// A peer from which nothing came yet stalls after this, or this.
 const STALL_US_FIRST: u64 = 10 * SECOND_US;

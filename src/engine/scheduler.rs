@@ -75,7 +75,7 @@ impl Engine {
         let Some(session) = sessions.get(&peer).filter(|session| session.is_ready()) else {
             return;
         };
-        let window = session.pace.window();
+        let window = session.window();
         let room = window.saturating_sub(session.asked.len());
         // Requests go out in bunches of a quarter of the window: fewer, larger writes.
         if room < (window / 4).max(1) {

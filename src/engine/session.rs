@@ -20,6 +20,12 @@ pub(super) const REQUESTS_QUEUED_MAX: usize = 1000;
 const REQUESTS_QUEUED_SLACK: usize = 1000;
 /// Bytes that a peer may ask for at once (BEP 3: clients hang up above 16 KiB; some ask 32).
 const REQUEST_BYTES_MAX: u32 = 128 << 10;
+/// What a peer may send before a piece with a block of it was verified, or two pieces if that is
+/// more: so much a liar can spoil.
+const UNPROVEN_BYTES_MAX: u64 = 1 << 20;
+/// Requests that it may have under way beyond that: others may hold up the pieces that would
+/// prove it.
+const UNPROVEN_WINDOW: usize = 4;
 /// Blocks that were given up and may still arrive; older ones are forgotten.
 const LET_GO_MAX: usize = 10_000;
 
@@ -110,6 +116,10 @@ pub(super) struct Session {
     pub(super) uploaded_lately: u64,
     /// A block of it arrived.
     pub(super) served: bool,
+    /// A piece with a block of it was verified.
+    pub(super) is_proven: bool,
+    /// Bytes that it may send before that.
+    unproven_bytes_max: u64,
     /// Since when it stalls.
     pub(super) stalled_since: Option<Time>,
     /// Since when it chokes us, or does not.
@@ -147,7 +157,9 @@ impl Span {
 }
 
 impl Session {
-    pub(super) fn new(now: Time, addr: SocketAddr, came_to_us: bool, piece_count: usize) -> Self {
+    pub(super) fn new(now: Time, addr: SocketAddr, came_to_us: bool, layout: &Layout) -> Self {
+        let two_pieces = 2 * u64::from(layout.piece_length());
+        let unproven_bytes_max = two_pieces.max(UNPROVEN_BYTES_MAX);
         Self {
             addr,
             came_to_us,
@@ -155,7 +167,7 @@ impl Session {
             peer_id: [0; 20],
             client: None,
             fast: false,
-            theirs: Bitfield::new(piece_count),
+            theirs: Bitfield::new(layout.piece_count()),
             chokes_us: true,
             choked_by_us: true,
             is_interested: false,
@@ -179,6 +191,8 @@ impl Session {
             downloaded_lately: 0,
             uploaded_lately: 0,
             served: false,
+            is_proven: false,
+            unproven_bytes_max,
             stalled_since: None,
             choke_changed: now,
             busy: Span::default(),
@@ -352,7 +366,17 @@ impl Session {
 
     /// Whether it may be asked for more.
     pub(super) fn has_room(&self) -> bool {
-        self.is_ready() && self.asked.len() < self.pace.window()
+        self.is_ready() && self.asked.len() < self.window()
+    }
+
+    /// How many requests may be under way.
+    pub(super) fn window(&self) -> usize {
+        let window = self.pace.window();
+        if self.is_proven {
+            return window;
+        }
+        let room = self.unproven_bytes_max.saturating_sub(self.downloaded_bytes);
+        window.min((room / u64::from(BLOCK_LENGTH)) as usize).max(window.min(UNPROVEN_WINDOW))
     }
 
     /// The block was asked of it.

@@ -300,6 +300,13 @@ impl Picker {
         self.evidence.proven_by(piece, digests)
     }
 
+    /// Who sent blocks of `piece`, which is open or being checked.
+    #[must_use]
+    pub fn senders(&self, piece: PieceIndex) -> BTreeSet<PeerId> {
+        let open = self.open.get(piece);
+        open.map(|open| open.sent_by().into_iter().flatten().collect()).unwrap_or_default()
+    }
+
     /// `piece` was whole and is bad: it will be fetched again, from one peer alone. The peer that
     /// sent all of it, if it was one: it is proven a liar.
     pub fn failed(&mut self, piece: PieceIndex, digests: Vec<Digest>) -> Option<PeerId> {
