@@ -103,15 +103,13 @@ impl Engine {
     /// `peer` is proven to have sent bad bytes: it is gone for good, and what it sent of
     /// unfinished pieces with it.
     fn condemn(&mut self, now: Time, liar: PeerId, out: &mut Vec<Output>) {
-        let here = self.sessions.get(&liar).map(|session| (session.addr, session.came_to_us));
-        let Some((addr, came_to_us)) = here.or_else(|| self.gone.get(&liar).copied()) else {
-            return;
-        };
-        self.pool.ban(addr, came_to_us);
-        out.push(Output::Tell(Event::Banned { peer: liar, addr }));
-        if here.is_some() {
+        if self.sessions.get(&liar).is_some() {
             self.hang_up(now, liar, Why::Poisoned, out);
         }
+        // Whoever went long ago, or was banned already, is not here any more.
+        let Some((addr, came_to_us)) = self.gone.remove(&liar) else { return };
+        self.pool.ban(addr, came_to_us);
+        out.push(Output::Tell(Event::Banned { peer: liar, addr }));
         for block in self.picker.disowned(liar) {
             self.tally.wasted_bytes += u64::from(block.length());
             out.push(Output::Discard(block));

@@ -359,7 +359,7 @@ impl Engine {
             Said::Piece(piece) => {
                 self.picker.has(piece);
                 if self.picker.is_missing(piece) {
-                    self.gained(now, peer, out);
+                    self.set_interest(now, peer, true, out);
                 }
             }
             Said::Unchoked => {
@@ -387,33 +387,23 @@ impl Engine {
         }
     }
 
-    /// The peer has one more piece that is still to come.
-    fn gained(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+    fn mind_interest(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get(&peer) else { return };
+        let interesting = self.picker.is_interesting(&session.theirs);
+        self.set_interest(now, peer, interesting, out);
+    }
+
+    /// The peer has, or has not, what is still to come.
+    fn set_interest(&mut self, now: Time, peer: PeerId, interesting: bool, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
-        if !session.we_are_interested {
-            session.we_are_interested = true;
+        if std::mem::replace(&mut session.we_are_interested, interesting) != interesting {
             session.last_said = now;
-            out.push(Output::Send(peer, Message::Interested));
+            let message = if interesting { Message::Interested } else { Message::NotInterested };
+            out.push(Output::Send(peer, message));
         }
         if session.has_room() {
             self.hungry.insert(peer);
         }
-    }
-
-    fn mind_interest(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
-        let Some(session) = self.sessions.get_mut(&peer) else { return };
-        let interesting = self.picker.is_interesting(&session.theirs);
-        if interesting == session.we_are_interested {
-            if interesting && !session.chokes_us {
-                self.hungry.insert(peer);
-            }
-            return;
-        }
-        session.we_are_interested = interesting;
-        session.last_said = now;
-        let message = if interesting { Message::Interested } else { Message::NotInterested };
-        out.push(Output::Send(peer, message));
-        self.hungry.insert(peer);
     }
 
     /// Closes a connection that we no longer want.

@@ -136,3 +136,18 @@ fn what_a_proven_liar_sent_of_other_pieces_is_had_again() {
     assert!(told.asked(honest).contains(&other), "{:?}", told.asked(honest));
     assert_eq!(told.engine.report(told.now).wasted_bytes, u64::from(3 * BLOCK));
 }
+
+#[test]
+fn a_liar_is_banned_once_however_often_it_is_proven() {
+    let mut told = Told::new(PIECES - 2);
+    let (liar, asked) = told.seed(1);
+    for spec in asked {
+        told.tell(Input::Received(liar, block(spec)));
+    }
+    told.tell(Input::Checked(last_piece(), false, vec![BAD; 2]));
+    assert_eq!(banned(&told), [liar]);
+    let other = torrent_of(PIECES, 2 * BLOCK).layout.piece(PIECES - 2).expect("the one before");
+    told.tell(Input::Checked(other, false, vec![BAD; 2]));
+    assert_eq!(banned(&told), []);
+    assert_eq!(told.engine.report(told.now).hash_failures, 2);
+}
