@@ -51,8 +51,8 @@ fn picker(blocks_a_piece: u32) -> (Picker, Ranker) {
 }
 
 fn ask(picker: &mut Picker, rank: &mut Ranker, has: &Bitfield, room: usize, out: &mut Vec<Block>) {
-    let asker = Asker { peer: PEER, theirs: has, room };
-    picker.next(rank, asker, &|_| true, out);
+    let asker = Asker { peer: PEER, theirs: has, room, may: &|_| true };
+    picker.next(rank, asker, out);
 }
 
 /// A piece of one block is a new piece each time.

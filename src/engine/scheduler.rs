@@ -86,9 +86,9 @@ impl Engine {
         let beyond = BEYOND_ROOM.saturating_sub(session.asked.len()).min(room);
         for (in_time, room) in [(true, in_time), (false, beyond.saturating_sub(in_time))] {
             let may = |candidate| horizon.allows(sessions, session, in_time, candidate);
-            let asker = Asker { peer, theirs: &session.theirs, room };
+            let asker = Asker { peer, theirs: &session.theirs, room, may: &may };
             if room > 0 {
-                self.picker.next(&mut *self.rank, asker, &may, blocks);
+                self.picker.next(&mut *self.rank, asker, blocks);
             }
         }
         let Some(session) = self.sessions.get_mut(&peer) else { return };

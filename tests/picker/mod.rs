@@ -180,8 +180,8 @@ impl World {
     fn ask(&mut self, peer: PeerId, room: usize) -> Vec<Block> {
         let theirs = &self.peers[&peer].has;
         let mut blocks = Vec::new();
-        let asker = Asker { peer, theirs, room };
-        self.picker.next(&mut self.rank, asker, &|_| true, &mut blocks);
+        let asker = Asker { peer, theirs, room, may: &|_| true };
+        self.picker.next(&mut self.rank, asker, &mut blocks);
         assert_eq!(blocks, self.oracle.next(peer, theirs, room));
         assert!(blocks.len() <= room);
         for block in &blocks {
@@ -391,15 +391,15 @@ proptest! {
         ops.iter().for_each(|op| world.happen(op));
         let peer = world.join(|_| true);
         let theirs = world.peers[&peer].has.clone();
-        let asker = Asker { peer, theirs: &theirs, room: 1000 };
         let seen = RefCell::new(Vec::new());
         let may = |candidate: Candidate| {
             seen.borrow_mut().push(candidate.piece.at());
             vetoed >> candidate.piece.at() & 1 == 0
         };
+        let asker = Asker { peer, theirs: &theirs, room: 1000, may: &may };
         let open = world.picker.open_count();
         let mut out = Vec::new();
-        world.picker.next(&mut world.rank, asker, &may, &mut out);
+        world.picker.next(&mut world.rank, asker, &mut out);
         prop_assert!(out.iter().all(|block| vetoed >> block.piece().at() & 1 == 0));
         prop_assert!(out.iter().all(|block| seen.borrow().contains(&block.piece().at())));
         if vetoed == 0 && out.len() < 1000 {

@@ -18,8 +18,10 @@ mod hurry;
 mod open_piece;
 mod open_pieces;
 mod order;
+mod search;
 
 pub use evidence::Digest;
+pub use search::{Asker, Candidate, OPEN_FEW, OPEN_FEW_BYTES, OPEN_MAX};
 
 use super::PeerId;
 use super::time::Time;
@@ -31,21 +33,12 @@ use open_piece::{BlockState, OpenPiece};
 use open_pieces::OpenPieces;
 use order::Order;
 use rtor_plugin::strategy::{Ranker, Swarm, Urgent};
-use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// The priority of a piece that is wanted like any other.
 pub const NORMAL: u8 = 4;
-/// Open pieces at most: beyond that no fresh one is begun, whatever the peers have.
-pub const OPEN_MAX: usize = 4096;
-/// While open pieces are fewer than this, or than this many bytes, a fresh piece may come before
-/// an open one that matters less.
-pub const OPEN_FEW: usize = 2;
-/// See [`OPEN_FEW`].
-pub const OPEN_FEW_BYTES: u64 = 32 << 20;
-
 /// An order of pieces: what a strategy answers, or a closure in a test.
 pub trait Rank {
     /// When this number changes, all keys are to be asked for again.
@@ -93,30 +86,6 @@ pub enum Arrival {
     },
     /// It is here already, or not wanted from this peer.
     Duplicate,
-}
-
-/// Who is asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
-    /// The peer.
-    pub peer: PeerId,
-    /// What it has.
-    pub theirs: &'a Bitfield,
-    /// For how many blocks at most.
-    pub room: usize,
-}
-
-/// A piece of which a peer could be asked for blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Which.
-    pub piece: PieceIndex,
-    /// Until when the strategy would like to have it, if it is urgent.
-    pub by: Option<Time>,
-    /// Whether the peer would have to send all of it alone.
-    pub alone: bool,
-    /// How many connected peers have it.
-    pub holders: u16,
 }
 
 /// Which block next: the state of every piece, and of every block of open pieces.
@@ -356,122 +325,6 @@ impl Picker {
         self.hurry.by(piece)
     }
 
-    /// Up to `room` blocks worth asking `asker` for, best first, appended to `out` and marked as
-    /// asked of it: of urgent pieces, of the one that it works on, of open ones that matter more
-    /// than any fresh one, of the fresh one with the smallest key, of the other open ones. `may`
-    /// has a veto on each piece; a fresh one that is vetoed is the last that is looked at.
-    pub fn next(
-        &mut self,
-        rank: &mut dyn Rank,
-        asker: Asker<'_>,
-        may: &dyn Fn(Candidate) -> bool,
-        out: &mut Vec<Block>,
-    ) {
-        let goal = out.len() + asker.room;
-        self.next_urgent(asker, may, goal, out);
-        self.next_current(asker, may, goal, out);
-        while out.len() < goal {
-            self.order.refresh(rank, &self.columns.swarm());
-            let fresh = self.order.first(asker.theirs).and_then(|n| self.info.layout.piece(n));
-            let fresh = fresh.filter(|_| self.open.len() < OPEN_MAX);
-            self.next_open(asker, may, fresh, goal, out);
-            let Some(piece) = fresh.filter(|_| out.len() < goal) else { return };
-            if !may(self.candidate(piece, None)) {
-                return self.next_open(asker, may, None, goal, out);
-            }
-            self.open_fresh(piece);
-            self.ask_rest_of(piece, asker.peer, goal, out);
-        }
-    }
-
-    fn next_urgent(
-        &mut self,
-        asker: Asker<'_>,
-        may: &dyn Fn(Candidate) -> bool,
-        goal: usize,
-        out: &mut Vec<Block>,
-    ) {
-        for at in 0.. {
-            let Some((piece, by)) = self.hurry.nth(at) else { return };
-            if out.len() >= goal {
-                return;
-            }
-            let open = self.open.get(piece);
-            let has_more = match open {
-                Some(open) => open.unasked() > 0 && open.is_open_to(asker.peer),
-                None => self.order.contains(piece.at()),
-            };
-            let wanted = has_more && asker.theirs.contains(piece.at());
-            if wanted && may(self.candidate(piece, Some(by))) {
-                self.open_fresh(piece);
-                self.ask_rest_of(piece, asker.peer, goal, out);
-            }
-        }
-    }
-
-    /// The rest of the piece that `asker` works on.
-    fn next_current(
-        &mut self,
-        asker: Asker<'_>,
-        may: &dyn Fn(Candidate) -> bool,
-        goal: usize,
-        out: &mut Vec<Block>,
-    ) {
-        let Asker { peer, theirs, .. } = asker;
-        let Some(piece) = self.current.get(&peer).copied() else { return };
-        let Some(open) = self.open.get(piece) else { return };
-        let mine = open.unasked() > 0 && open.is_open_to(peer) && theirs.contains(piece.at());
-        if mine && (open.is_held_by(peer) || may(self.candidate(piece, None))) {
-            self.ask_rest_of(piece, peer, goal, out);
-        }
-    }
-
-    /// Blocks of open pieces that nobody was asked for, nearest to whole first; while there are
-    /// few, only of those that matter no less than the `fresh` one.
-    fn next_open(
-        &mut self,
-        asker: Asker<'_>,
-        may: &dyn Fn(Candidate) -> bool,
-        fresh: Option<PieceIndex>,
-        goal: usize,
-        out: &mut Vec<Block>,
-    ) {
-        let Asker { peer, theirs, .. } = asker;
-        let key_max = fresh.filter(|_| self.open_is_little()).map(|p| self.order.key(p.at()));
-        let mut room = goal - out.len();
-        let mut chosen = SmallVec::<[PieceIndex; 4]>::new();
-        for (piece, open) in self.open.loose() {
-            if room == 0 {
-                break;
-            }
-            let matters = key_max.is_none_or(|max| self.order.key(piece.at()) <= max);
-            let fits = theirs.contains(piece.at()) && open.is_open_to(peer) && matters;
-            if fits && (open.is_held_by(peer) || may(self.candidate(piece, None))) {
-                room = room.saturating_sub(open.unasked());
-                chosen.push(piece);
-            }
-        }
-        for piece in chosen {
-            self.ask_rest_of(piece, peer, goal, out);
-        }
-    }
-
-    fn open_is_little(&self) -> bool {
-        let open = self.open.len();
-        open < OPEN_FEW || open as u64 * u64::from(self.columns.piece_length) < OPEN_FEW_BYTES
-    }
-
-    fn ask_rest_of(&mut self, piece: PieceIndex, peer: PeerId, goal: usize, out: &mut Vec<Block>) {
-        let layout = &self.info.layout;
-        self.open.change(piece, |open| {
-            while out.len() < goal {
-                let Some(number) = open.ask_next(peer) else { return };
-                out.extend(layout.block(piece, number));
-            }
-        });
-        self.current.insert(peer, piece);
-    }
-
     /// Whether `block`, which one other peer owes, may be asked of `peer` too.
     #[must_use]
     pub fn may_be_asked_again(&self, peer: PeerId, block: Block) -> bool {
@@ -533,11 +386,6 @@ impl Picker {
     #[must_use]
     pub const fn wanted_left(&self) -> usize {
         self.missing_count
-    }
-
-    fn candidate(&self, piece: PieceIndex, by: Option<Time>) -> Candidate {
-        let alone = self.open.get(piece).is_some_and(OpenPiece::waits_for_one);
-        Candidate { piece, by, alone, holders: self.columns.availability[piece.at()] }
     }
 
     fn untouched(&self, piece: PieceIndex) -> OpenPiece {
