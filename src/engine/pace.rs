@@ -13,7 +13,7 @@ use crate::torrent::BLOCK_LENGTH;
 /// Requests at the beginning, when nothing is known: few, because what a slow peer has put into its
 /// socket, no cancel reaches; but as many for each [`WINDOW_FIRST_PER_US`] of the way, up to
 /// [`WINDOW_FIRST_MAX`], because each round trip of slow start costs a far peer more.
-const WINDOW_FIRST: usize = 8;
+const WINDOW_FIRST: usize = 16;
 const WINDOW_FIRST_PER_US: u64 = SECOND_US / 40;
 const WINDOW_FIRST_MAX: usize = 64;
 /// Requests at the least: one being sent, one behind it.

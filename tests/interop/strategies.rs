@@ -8,7 +8,7 @@ use std::path::Path;
 /// Pieces of the torrent, of one block each: more than rtor asks for at first.
 const PIECES: u64 = 50;
 /// Requests that are sure to come before the first answer.
-const REQUESTS: usize = 8;
+const REQUESTS: usize = 12;
 
 /// What a peer is asked for first under `--strategy NAME --plugin FILE`.
 fn requested(strategy: &str, plugin: Option<&Path>) -> Vec<u64> {
@@ -49,6 +49,6 @@ fn the_bundled_strategies_differ_on_the_wire() {
     let in_order: Vec<u64> = (0..PIECES).take(REQUESTS).collect();
     assert_eq!(requested("sequential", None), in_order);
     assert_ne!(requested("random", None), in_order);
-    let head_tail_window = [0, 48, 49, 1, 2, 3, 4, 5];
+    let head_tail_window = [0, 48, 49, 1, 2, 3, 4, 5, 6, 7, 8, 9];
     assert_eq!(requested("streaming:window=8,tail=2", None), head_tail_window);
 }
