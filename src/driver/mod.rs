@@ -273,9 +273,13 @@ impl Driver {
 
     /// A fact for the engine, and everything that follows from it.
     fn feed(&mut self, input: Input, watch: &mut dyn Watch) {
+        self.feed_all([input], watch);
+    }
+
+    fn feed_all(&mut self, inputs: impl IntoIterator<Item = Input>, watch: &mut dyn Watch) {
         let now = self.now();
         let mut outputs = std::mem::take(&mut self.outputs);
-        self.engine.handle(now, input, &mut outputs);
+        self.engine.handle_all(now, inputs, &mut outputs);
         for output in outputs.drain(..) {
             self.act(output, watch);
         }
@@ -297,9 +301,8 @@ impl Driver {
             }
             Fact::Greeted(id, handshake) => self.feed(Input::Greeted(peer(id), handshake), watch),
             Fact::Received(id, messages) => {
-                for message in messages {
-                    self.feed(Input::Received(peer(id), message), watch);
-                }
+                let from = |message| Input::Received(peer(id), message);
+                self.feed_all(messages.into_iter().map(from), watch);
             }
             Fact::Sent(id, count) => self.feed(Input::Sent(peer(id), count), watch),
             Fact::Lost(id, why) => {

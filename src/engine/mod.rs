@@ -191,6 +191,28 @@ impl Engine {
 
     /// A fact in; everything that follows from it is pushed into `out`.
     pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+        self.handle_all(now, [input], out);
+    }
+
+    /// Facts of one moment in; everything that follows from them is pushed into `out`. What
+    /// depends on all of them, as whom to ask for what, is decided once.
+    pub fn handle_all(
+        &mut self,
+        now: Time,
+        inputs: impl IntoIterator<Item = Input>,
+        out: &mut Vec<Output>,
+    ) {
+        for input in inputs {
+            self.hear(now, input, out);
+        }
+        self.upkeep(now, out);
+        self.ask_hungry(now, out);
+        self.tell_haves(now, out);
+        self.dial(now, out);
+        self.tell_completion(now, out);
+    }
+
+    fn hear(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Started => self.start(now, out),
             Input::Named(addr) => {
@@ -220,11 +242,6 @@ impl Engine {
             Input::Stopped => self.stop(now, out),
             Input::Deadline => {}
         }
-        self.upkeep(now, out);
-        self.ask_hungry(now, out);
-        self.tell_haves(now, out);
-        self.dial(now, out);
-        self.tell_completion(now, out);
     }
 
     /// When to call again with [`Input::Deadline`] if nothing else happens.
@@ -339,10 +356,9 @@ impl Engine {
 
     fn received(&mut self, now: Time, peer: PeerId, message: Message, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
-        let addr = session.addr;
         match session.hear(now, message, &self.info.layout) {
             Err(fault) => {
-                self.pool.offended(addr);
+                self.pool.offended(session.addr);
                 self.hang_up(now, peer, Why::Fault(fault), out);
             }
             Ok(said) => self.heard(now, peer, said, out),

@@ -39,7 +39,7 @@ impl LaneId {
 #[derive(Debug)]
 pub(super) enum Parcel {
     /// The first bytes.
-    Greeting(Handshake),
+    Greeting(Box<Handshake>),
     /// A message.
     Message(Message),
     /// Nothing more will come.

@@ -6,8 +6,7 @@ use crate::engine::picker::Digest;
 use crate::engine::{Engine, PeerId, Report, Time};
 use crate::torrent::{Bitfield, Block, PieceIndex};
 use bytes::Bytes;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// A node of a [`World`](super::World).
@@ -92,14 +91,6 @@ impl Moved {
     }
 }
 
-/// A have that is here at `at`, and that nobody was told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Unread {
-    pub(super) at: Time,
-    pub(super) lane: u32,
-    pub(super) piece: u32,
-}
-
 pub(super) struct Node {
     pub(super) addr: SocketAddr,
     pub(super) link: Link,
@@ -113,9 +104,6 @@ pub(super) struct Node {
     pub(super) down: Downlink,
     /// Lanes away from it, by the engine's number of the peer.
     lanes: Vec<Option<LaneId>>,
-    pub(super) unread: BinaryHeap<Reverse<Unread>>,
-    /// When what is unread is read at the latest.
-    pub(super) reads_at: Option<Time>,
     /// The soonest deadline that is in the queue.
     pub(super) deadline: Option<Time>,
     pub(super) answered: u64,
@@ -156,8 +144,6 @@ impl Node {
             up: Uplink::new(link.up),
             down: Downlink::new(link.down),
             lanes: Vec::new(),
-            unread: BinaryHeap::new(),
-            reads_at: None,
             deadline: None,
             answered: 0,
             verified: Vec::new(),
@@ -185,7 +171,6 @@ impl Node {
     /// It is gone; the lanes that it had.
     pub(super) fn went(&mut self, now: Time, presence: Presence) -> Vec<LaneId> {
         self.presence = presence;
-        self.unread = BinaryHeap::new();
         if let Some(engine) = &self.engine {
             self.before.sum(&Moved::of(&engine.report(now)));
         }

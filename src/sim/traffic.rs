@@ -6,21 +6,14 @@
 
 use super::lane::{Lane, LaneId, PACKET_BYTES, Parcel, loss_of_both};
 use super::link::Burst;
-use super::node::{NodeId, Presence, Unread};
+use super::node::{NodeId, Presence};
 use super::world::{Happening, Weight, World};
 use crate::engine::{Input, PeerId};
 use crate::torrent::BLOCK_LENGTH;
-use crate::wire::Message;
-use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 /// A lane's turn at the uplink ends when it has sent so much: one block and what goes with it.
 const TURN_BYTES: u64 = BLOCK_LENGTH as u64;
-/// Bytes of a have.
-const HAVE_BYTES: u64 = 9;
-/// What can wait is read this much later at the most: less than a link's latency, and a hundred
-/// peers' news come in one turn.
-const READ_LATER_US_MAX: u64 = 20_000;
 
 impl World {
     pub(super) fn dial(&mut self, node: NodeId, peer: PeerId, to: SocketAddr) {
@@ -56,33 +49,8 @@ impl World {
         if !lane.open {
             return;
         }
-        match parcel {
-            Parcel::Message(Message::Have(piece)) if lane.heavy == 0 && !lane.has_waiting() => {
-                self.lay_by(id, piece);
-            }
-            parcel => {
-                lane.parcels.push_back(parcel);
-                self.touched.push(id);
-            }
-        }
-    }
-
-    /// A have slips past like all that is small, and it can wait: it is read when its reader has
-    /// something else to do, or a little later. Most of what is said in a swarm is this, so it
-    /// is neither a parcel nor a happening of its own.
-    fn lay_by(&mut self, id: LaneId, piece: u32) {
-        let lane = &mut self.lanes[id.at()];
-        let at = lane.arrival(self.now, HAVE_BYTES, false, &mut self.chance);
-        let (from, to) = (lane.from, lane.to);
-        self.nodes[from.at()].up.owe(HAVE_BYTES);
-        let reader = &mut self.nodes[to.at()];
-        reader.down.owe(HAVE_BYTES);
-        reader.unread.push(Reverse(Unread { at, lane: id.0, piece }));
-        let latest = at + READ_LATER_US_MAX;
-        if reader.reads_at.is_none_or(|reads_at| reads_at > latest) {
-            reader.reads_at = Some(latest);
-            self.queue.push(latest, Happening::Reads(to));
-        }
+        lane.parcels.push_back(parcel);
+        self.touched.push(id);
     }
 
     /// What a turn has said sets out: a little of it at once, the rest when its turn comes.
@@ -123,41 +91,6 @@ impl World {
         let through = lane.arrival(self.now + up_us + down_us, bytes, false, &mut self.chance);
         self.queue.push(through, Happening::Through(id, count as u32, Weight::Light));
         true
-    }
-
-    /// A node reads what was laid by, if it has not meanwhile.
-    pub(super) fn reads(&mut self, node: NodeId) {
-        let now = self.now;
-        let of = self.of_mut(node);
-        if of.reads_at != Some(now) {
-            return;
-        }
-        of.reads_at = None;
-        self.read_due(node);
-        self.turn(node);
-        let of = self.of_mut(node);
-        if let Some(Reverse(next)) = of.unread.peek().copied() {
-            let latest = next.at + READ_LATER_US_MAX;
-            of.reads_at = Some(latest);
-            self.queue.push(latest, Happening::Reads(node));
-        }
-    }
-
-    /// Takes in all that was laid by and is here.
-    pub(super) fn read_due(&mut self, node: NodeId) {
-        let now = self.now;
-        loop {
-            let unread = &mut self.nodes[node.at()].unread;
-            let Some(Reverse(next)) = unread.peek().copied().filter(|next| next.0.at <= now) else {
-                return;
-            };
-            unread.pop();
-            let lane = &self.lanes[LaneId(next.lane).at()];
-            if lane.open {
-                let have = Message::Have(next.piece);
-                self.facts.push_back(Input::Received(lane.to_peer, have));
-            }
-        }
     }
 
     /// A lane has something to send: it gets its turns.
@@ -234,7 +167,6 @@ impl World {
         }
         lane.heavy -= u32::from(weight == Weight::Heavy);
         let to = lane.to;
-        self.read_due(to);
         self.take_in(id, count);
         self.turn(to);
     }
@@ -257,7 +189,7 @@ impl World {
                         let addr = self.nodes[from.at()].addr;
                         self.facts.push_back(Input::Accepted(peer, addr));
                     }
-                    self.facts.push_back(Input::Greeted(peer, handshake));
+                    self.facts.push_back(Input::Greeted(peer, *handshake));
                 }
                 Parcel::Message(message) => self.facts.push_back(Input::Received(peer, message)),
                 Parcel::End => ended = true,

@@ -40,8 +40,6 @@ pub(super) enum Happening {
     Through(LaneId, u32, Weight),
     /// In this life of a node a piece was hashed.
     Checked(NodeId, u32, PieceIndex, Vec<Digest>),
-    /// A node reads what could wait.
-    Reads(NodeId),
     /// A node's own deadline.
     Deadline(NodeId),
     /// A node goes.
@@ -347,7 +345,6 @@ impl World {
                 }
             }
             Happening::Through(lane, count, weight) => self.arrive(lane, count, weight),
-            Happening::Reads(node) => self.reads(node),
             Happening::Deadline(node) => self.deadline(node),
             Happening::Goes(node, going) => self.go(node, going),
             Happening::Cue(cue) => self.cues.push_back(cue),
@@ -371,7 +368,6 @@ impl World {
     }
 
     fn tell(&mut self, node: NodeId, input: Input) {
-        self.read_due(node);
         self.facts.push_back(input);
         self.turn(node);
     }
@@ -384,9 +380,12 @@ impl World {
         }
         let now = self.now;
         let mut outputs = std::mem::take(&mut self.outputs);
-        while let Some(input) = self.facts.pop_front() {
-            let Some(engine) = self.of_mut(node).engine.as_mut() else { continue };
-            engine.handle(now, input, &mut outputs);
+        while !self.facts.is_empty() {
+            let mut facts = std::mem::take(&mut self.facts);
+            if let Some(engine) = self.of_mut(node).engine.as_mut() {
+                engine.handle_all(now, facts.drain(..), &mut outputs);
+            }
+            self.facts = facts;
             for output in outputs.drain(..) {
                 self.act(node, output);
             }
@@ -410,7 +409,9 @@ impl World {
     fn act(&mut self, node: NodeId, output: Output) {
         match output {
             Output::Dial(peer, to) => self.dial(node, peer, to),
-            Output::Greet(peer, handshake) => self.send(node, peer, Parcel::Greeting(handshake)),
+            Output::Greet(peer, handshake) => {
+                self.send(node, peer, Parcel::Greeting(Box::new(handshake)))
+            }
             Output::Send(_, Message::Unchoke) if self.of(node).manner == Manner::FreeRider => {}
             Output::Send(peer, message) => self.send(node, peer, Parcel::Message(message)),
             Output::HangUp(peer) => self.hang_up(node, peer),
