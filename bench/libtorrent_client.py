@@ -2,8 +2,7 @@
 
     libtorrent_client.py x.torrent DIR
 
-Changed from the defaults: one address to listen at, and no DHT, LSD, UPnP, NAT-PMP, as for every
-client here, and no uTP, which it tries first, for 4.5 s. It sleeps until
+Changed from the defaults: one address to listen at, and `libtorrent_settings`. It sleeps until
 libtorrent reports something, so Python costs next to nothing. `done` is printed once every piece is
 verified and libtorrent has said that its cache is on its way to the files; then it ends.
 """
@@ -12,17 +11,14 @@ import sys
 
 import libtorrent as lt
 
+from libtorrent_settings import TRACKER_AND_TCP_ONLY
+
 session = lt.session(
     {
         # By default it listens, and announces, once for each address of the machine, the seeders'
         # and the lines' too.
         "listen_interfaces": "10.77.0.1:6881",
-        "enable_dht": False,
-        "enable_lsd": False,
-        "enable_upnp": False,
-        "enable_natpmp": False,
-        "enable_incoming_utp": False,
-        "enable_outgoing_utp": False,
+        **TRACKER_AND_TCP_ONLY,
         "alert_mask": lt.alert.category_t.status_notification | lt.alert.category_t.storage_notification,
     }
 )

@@ -12,6 +12,8 @@ import sys
 
 import libtorrent as lt
 
+from libtorrent_settings import TRACKER_AND_TCP_ONLY
+
 # A limit of 0 is none.
 job = json.loads(sys.argv[1])
 
@@ -32,12 +34,7 @@ def seeder(addr, bytes_per_second):
             "user_agent": "seeder-of-the-bench",
             "listen_interfaces": addr,
             "outgoing_interfaces": host,
-            "enable_dht": False,
-            "enable_lsd": False,
-            "enable_upnp": False,
-            "enable_natpmp": False,
-            "enable_incoming_utp": False,
-            "enable_outgoing_utp": False,
+            **TRACKER_AND_TCP_ONLY,
             "allow_multiple_connections_per_ip": True,
             "rate_limit_ip_overhead": False,
             "upload_rate_limit": bytes_per_second,
