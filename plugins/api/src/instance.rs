@@ -4,8 +4,9 @@
 //! called by one thread at a time, never again once it broke, ended once. It stands here once,
 //! and the handles of the interfaces add what their functions are called with.
 
+use crate::abi::{Grown, grown};
 use crate::host::HostBox;
-use crate::{Host, Lent, Level, Services, Status};
+use crate::{Entry, Host, Lent, Level, NoTable, Services, Status};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
@@ -26,9 +27,18 @@ pub(crate) type Create = unsafe extern "C" fn(
 pub(crate) type Destroy = unsafe extern "C" fn(instance: *mut c_void);
 
 /// A table whose instances are made and ended as all are.
-pub(crate) trait Life {
+pub(crate) trait Life: Grown {
+    /// The id of the interface that it is the table of.
+    const INTERFACE: &'static str;
+
     fn create(&self) -> Create;
     fn destroy(&self) -> Destroy;
+}
+
+/// A plugin's table of one interface, or why it has none.
+pub(crate) fn table<T: Life>(entry: &'static Entry) -> Result<T, NoTable> {
+    // SAFETY: `interface` answers with null or a table that is valid for ever.
+    unsafe { grown((entry.interface)(Lent::text(T::INTERFACE)).cast::<T>()) }
 }
 
 /// One instance, and the table that it is called through.
@@ -44,12 +54,14 @@ pub(crate) struct Instance<T: Life> {
 unsafe impl<T: Life> Send for Instance<T> {}
 
 impl<T: Life> Instance<T> {
-    /// An instance of `table`, or the status that the guest answered.
+    /// An instance of the plugin, or the status that the guest answered; `FAILED` if it has no
+    /// such table.
     pub(crate) fn create(
-        table: T,
+        entry: &'static Entry,
         options: &str,
         services: Arc<dyn Services>,
     ) -> Result<Self, Status> {
+        let table = table::<T>(entry).map_err(|_| Status::FAILED)?;
         let host = HostBox::new(services);
         let mut instance = ptr::null_mut();
         // SAFETY: the host table lives in `host`, which this handle keeps.

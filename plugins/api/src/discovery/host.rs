@@ -2,7 +2,6 @@
 
 use super::raw::{RawSink, RawWish, Table};
 use super::{Answer, Fact, INTERFACE, Wish, fact::lent_slice};
-use crate::abi::grown;
 pub use crate::instance::Poisoned;
 use crate::instance::{self, Create, Destroy, Life};
 use crate::{Entry, Lent, Level, NoTable, Services, Status};
@@ -21,14 +20,15 @@ pub const ADDRS_MAX: usize = 4096;
 /// # Errors
 /// Why there is none.
 pub fn table(entry: &'static Entry) -> Result<Table, NoTable> {
-    // SAFETY: `interface` answers with null or a table that is valid for ever.
-    unsafe { grown((entry.interface)(Lent::text(INTERFACE)).cast::<Table>()) }
+    instance::table(entry)
 }
 
 /// One instance of a discovery plugin.
 pub struct Instance(instance::Instance<Table>);
 
 impl Life for Table {
+    const INTERFACE: &'static str = INTERFACE;
+
     fn create(&self) -> Create {
         self.create
     }
@@ -49,8 +49,7 @@ impl Instance {
         options: &str,
         services: Arc<dyn Services>,
     ) -> Result<Self, Status> {
-        let table = table(entry).map_err(|_| Status::FAILED)?;
-        instance::Instance::create(table, options, services).map(Self)
+        instance::Instance::create(entry, options, services).map(Self)
     }
 
     /// Whether it may run on private torrents (BEP 27).

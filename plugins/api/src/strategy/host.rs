@@ -2,10 +2,9 @@
 
 use super::urgency::{RawUrgent, URGENT_MAX, Urgent};
 use super::{INTERFACE, Swarm, Table};
-use crate::abi::grown;
 pub use crate::instance::Poisoned;
 use crate::instance::{self, Create, Destroy, Life};
-use crate::{Entry, Lent, Level, NoTable, Services, Status};
+use crate::{Entry, Level, NoTable, Services, Status};
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -14,14 +13,15 @@ use std::sync::Arc;
 /// # Errors
 /// Why there is none.
 pub fn table(entry: &'static Entry) -> Result<Table, NoTable> {
-    // SAFETY: `interface` answers with null or a table that is valid for ever.
-    unsafe { grown((entry.interface)(Lent::text(INTERFACE)).cast::<Table>()) }
+    instance::table(entry)
 }
 
 /// One instance of a strategy plugin.
 pub struct Instance(instance::Instance<Table>);
 
 impl Life for Table {
+    const INTERFACE: &'static str = INTERFACE;
+
     fn create(&self) -> Create {
         self.create
     }
@@ -42,8 +42,7 @@ impl Instance {
         options: &str,
         services: Arc<dyn Services>,
     ) -> Result<Self, Status> {
-        let table = table(entry).map_err(|_| Status::FAILED)?;
-        instance::Instance::create(table, options, services).map(Self)
+        instance::Instance::create(entry, options, services).map(Self)
     }
 
     /// When this number changes, all keys are to be asked for again.
