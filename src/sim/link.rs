@@ -28,20 +28,31 @@ pub struct Link {
 /// How long bytes take at a rate, to the last fraction: what is left over of a microsecond
 /// counts for the next ones.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
+pub(super) struct Rate {
     bytes_a_second: u64,
     rest: u64,
+    /// Bytes that went past the others and still have to be paid for.
+    owed: u64,
 }
 
 impl Rate {
     const fn new(bytes_a_second: u64) -> Self {
-        Self { bytes_a_second: if bytes_a_second == 0 { 1 } else { bytes_a_second }, rest: 0 }
+        let bytes_a_second = if bytes_a_second == 0 { 1 } else { bytes_a_second };
+        Self { bytes_a_second, rest: 0, owed: 0 }
     }
 
-    const fn take_us(&mut self, bytes: u64) -> u64 {
+    /// How long `bytes` take, and what was owed before them.
+    pub(super) const fn take_us(&mut self, bytes: u64) -> u64 {
+        let bytes = bytes + std::mem::replace(&mut self.owed, 0);
         let whole = bytes.saturating_mul(SECOND_US).saturating_add(self.rest);
         self.rest = whole % self.bytes_a_second;
         whole / self.bytes_a_second
+    }
+
+    /// A few bytes go past the others, who pay for them; how long they take themselves.
+    pub(super) const fn slip_us(&mut self, bytes: u64) -> u64 {
+        self.owed += bytes;
+        bytes * SECOND_US / self.bytes_a_second
     }
 }
 
@@ -57,67 +68,34 @@ pub(super) struct Burst {
 /// The way up: lanes take turns.
 #[derive(Debug)]
 pub(super) struct Uplink {
-    rate: Rate,
+    pub(super) rate: Rate,
     /// Lanes with something to send, in the order of their turns.
     pub(super) turns: VecDeque<LaneId>,
     pub(super) sending: Option<Burst>,
-    /// Bytes that went past the turns and still have to be paid for.
-    owed: u64,
 }
 
 impl Uplink {
     pub(super) const fn new(bytes_a_second: u64) -> Self {
-        Self { rate: Rate::new(bytes_a_second), turns: VecDeque::new(), sending: None, owed: 0 }
-    }
-
-    /// How long `bytes` take, and what was owed before them.
-    pub(super) const fn take_us(&mut self, bytes: u64) -> u64 {
-        let owed = std::mem::replace(&mut self.owed, 0);
-        self.rate.take_us(bytes + owed)
-    }
-
-    /// A few bytes go past the turns, in no time; the next ones pay for them.
-    pub(super) const fn owe(&mut self, bytes: u64) {
-        self.owed += bytes;
-    }
-
-    /// A few bytes go past the turns; how long they take.
-    pub(super) const fn slip_us(&mut self, bytes: u64) -> u64 {
-        self.owe(bytes);
-        bytes * SECOND_US / self.rate.bytes_a_second
+        Self { rate: Rate::new(bytes_a_second), turns: VecDeque::new(), sending: None }
     }
 }
 
 /// The way down: one queue.
 #[derive(Debug)]
 pub(super) struct Downlink {
-    rate: Rate,
+    pub(super) rate: Rate,
     free_at: Time,
-    /// As an uplink's.
-    owed: u64,
 }
 
 impl Downlink {
     pub(super) const fn new(bytes_a_second: u64) -> Self {
-        Self { rate: Rate::new(bytes_a_second), free_at: Time(0), owed: 0 }
+        Self { rate: Rate::new(bytes_a_second), free_at: Time(0) }
     }
 
     /// When `bytes` that come at `now` are through.
     pub(super) fn pass(&mut self, now: Time, bytes: u64) -> Time {
-        let owed = std::mem::replace(&mut self.owed, 0);
-        self.free_at = self.free_at.max(now) + self.rate.take_us(bytes + owed);
+        self.free_at = self.free_at.max(now) + self.rate.take_us(bytes);
         self.free_at
-    }
-
-    /// A few bytes go past the queue, in no time; the next ones pay for them.
-    pub(super) const fn owe(&mut self, bytes: u64) {
-        self.owed += bytes;
-    }
-
-    /// A few bytes go past the queue; how long they take.
-    pub(super) const fn slip_us(&mut self, bytes: u64) -> u64 {
-        self.owe(bytes);
-        bytes * SECOND_US / self.rate.bytes_a_second
     }
 }
 
@@ -137,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_slips_past_is_paid_for_by_the_next() {
-        let mut up = Uplink::new(1_000_000);
+        let mut up = Rate::new(1_000_000);
         assert_eq!(up.slip_us(100), 100);
         assert_eq!(up.take_us(1000), 1100);
         assert_eq!(up.take_us(1000), 1000);

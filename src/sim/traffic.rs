@@ -86,8 +86,8 @@ impl World {
         let count = lane.parcels.len() - lane.on_the_way;
         lane.on_the_way += count;
         let (from, to) = (lane.from, lane.to);
-        let up_us = self.nodes[from.at()].up.slip_us(bytes);
-        let down_us = self.nodes[to.at()].down.slip_us(bytes);
+        let up_us = self.nodes[from.at()].up.rate.slip_us(bytes);
+        let down_us = self.nodes[to.at()].down.rate.slip_us(bytes);
         let through = lane.arrival(self.now + up_us + down_us, bytes, false, &mut self.chance);
         self.queue.push(through, Happening::Through(id, count as u32, Weight::Light));
         true
@@ -132,7 +132,7 @@ impl World {
             }
             lane.rest_after(self.now, bytes);
             up.sending = Some(Burst { lane: id, count, bytes: bytes as u32, blocks });
-            self.queue.push(self.now + up.take_us(bytes), Happening::Sent(node));
+            self.queue.push(self.now + up.rate.take_us(bytes), Happening::Sent(node));
         }
     }
 
