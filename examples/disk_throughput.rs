@@ -76,7 +76,7 @@ fn run(store: Store, threads: usize, info: &Info, piece_data: &Bytes) {
             disk.keep(block, piece_data.slice(from..from + block.length() as usize));
         }
         disk.check(piece, false);
-        while disk.memory_room() == 0 {
+        while !disk.takes_blocks(0) {
             answered(done.recv().expect("an answer"));
         }
         done.try_iter().for_each(&mut answered);

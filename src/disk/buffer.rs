@@ -186,4 +186,24 @@ mod tests {
         assert_eq!(buffer.forget(first), Forgotten::default());
         assert!(buffer.spill_oldest(layout).is_none());
     }
+
+    #[test]
+    fn a_dropped_block_is_had_again_wherever_it_lay() {
+        let world = World::contiguous(40_000, &[40_000]);
+        let layout = &world.info.layout;
+        let piece = layout.piece(0).expect("the piece");
+        let mut buffer = Buffer::default();
+        let [first, second] = [0, 1].map(|number| world.block(piece, number));
+        assert!(buffer.keep(layout, first.0, first.1.clone()));
+        assert_eq!((buffer.discard(first.0), buffer.discard(first.0)), (16_384, 0));
+        assert_eq!(buffer.held(), 0);
+        assert!(buffer.keep(layout, first.0, first.1.clone()));
+        buffer.spill_oldest(layout);
+        assert!(!buffer.keep(layout, first.0, first.1.clone()), "it is on disk");
+        assert_eq!(buffer.discard(first.0), 0, "it is not in memory");
+        assert!(buffer.keep(layout, second.0, second.1));
+        assert!(buffer.take_whole(piece).is_none(), "the copy on disk does not count any more");
+        assert!(buffer.keep(layout, first.0, first.1));
+        assert_eq!(buffer.held(), 32_768);
+    }
 }

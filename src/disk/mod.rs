@@ -199,13 +199,6 @@ impl Disk {
         self.workers.give(Job::Park);
     }
 
-    /// Bytes that block buffers may still take; while it is little, nothing should be read from
-    /// peers until something is done.
-    #[must_use]
-    pub fn memory_room(&self) -> u64 {
-        self.workers.shared().memory.room()
-    }
-
     /// All receive buffers, those of kept blocks among them, have `bytes` now. May send blocks to
     /// disk.
     pub fn pinned(&mut self, bytes: u64) {
