@@ -1,6 +1,7 @@
 //! [`Running`]: a child process that never outlives its test; [`until`]: waiting for a condition.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -40,9 +41,25 @@ pub fn mortal(program: impl AsRef<std::ffi::OsStr>) -> Command {
 
 /// Sends `signal` to the process `pid`, which must be a child that was not reaped yet.
 pub fn send(pid: u32, signal: Signal) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a child's pid is positive");
     // The one error that is left is that it just ended, and then there is nobody to tell.
-    let _ = kill_process(pid, signal);
+    let _ = kill_process(number(pid), signal);
+}
+
+/// How `child` ended, if it does so within `patience`.
+pub fn ended_within(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let look = |child: &mut Child| child.try_wait().expect("a child can be waited for");
+    if let Some(status) = look(child) {
+        return Some(status);
+    }
+    let ends = pidfd_open(number(child.id()), PidfdFlags::empty()).expect("a child has a pidfd");
+    let patience = Timespec::try_from(patience).expect("no test waits for ages");
+    let mut ends = [PollFd::new(&ends, PollFlags::IN)];
+    poll(&mut ends, Some(&patience)).expect("a pidfd can be waited for");
+    look(child)
+}
+
+fn number(pid: u32) -> Pid {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a child's pid is positive")
 }
 
 /// A process with its output in two files, ended and reaped on drop.
@@ -114,12 +131,8 @@ impl Running {
     /// Asks it to end, then makes it end; it is reaped when this returns.
     pub fn stop(&mut self) -> ExitStatus {
         self.send(Signal::TERM);
-        let deadline = Instant::now() + GRACE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.ended() {
-                return status;
-            }
-            sleep(TICK);
+        if let Some(status) = ended_within(&mut self.child, GRACE) {
+            return status;
         }
         self.send(Signal::KILL);
         self.child.wait().expect("a child can be waited for")

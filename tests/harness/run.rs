@@ -5,7 +5,7 @@
 //! what the kernel would tell us of a child of ours includes our own memory at the fork.
 
 use super::net::Net;
-use super::process::{mortal, send, until};
+use super::process::{ended_within, mortal, send, until};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -251,13 +251,9 @@ impl Started {
     pub fn wait(mut self, patience: Duration) -> Ran {
         // Why it does not end is what the test wants to know: so its talk goes with the panic.
         let what = format!("`{}` ends", self.command_line);
-        let deadline = std::time::Instant::now() + patience;
-        while !self.ended() {
-            let late = std::time::Instant::now() > deadline;
-            assert!(!late, "not within {patience:?}: {what}; stderr:\n{}", self.stderr());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let status = self.outer.wait().expect("a child can be waited for");
+        let Some(status) = ended_within(&mut self.outer, patience) else {
+            panic!("not within {patience:?}: {what}; stderr:\n{}", self.stderr());
+        };
         let time = self.note("time");
         let mut lines = time.lines().rev();
         let mut figures = lines.next().unwrap_or_default().split(' ');
