@@ -31,12 +31,13 @@ impl Engine {
             }
         }
         self.hungry.insert(peer);
-        self.take_in(peer, block, data, out);
+        self.take_in(now, peer, block, data, out);
     }
 
     /// A block came that had been given up: no reason to waste it.
     pub(super) fn late_block_came(
         &mut self,
+        now: Time,
         peer: PeerId,
         block: Block,
         data: Bytes,
@@ -44,17 +45,26 @@ impl Engine {
     ) {
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.downloaded_bytes += u64::from(block.length());
+            session.pace.came(now, block.length());
         }
-        self.take_in(peer, block, data, out);
+        self.hungry.insert(peer);
+        self.take_in(now, peer, block, data, out);
     }
 
-    fn take_in(&mut self, peer: PeerId, block: Block, data: Bytes, out: &mut Vec<Output>) {
+    fn take_in(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        block: Block,
+        data: Bytes,
+        out: &mut Vec<Output>,
+    ) {
         self.tally.downloaded_bytes += u64::from(block.length());
         match self.picker.received(peer, block) {
             Arrival::Duplicate => self.tally.duplicate_bytes += u64::from(block.length()),
             Arrival::New { losers, whole } => {
                 for loser in losers {
-                    if self.sessions.get_mut(&loser).is_some_and(|s| s.give_up(block)) {
+                    if self.sessions.get_mut(&loser).is_some_and(|s| s.give_up(now, block, true)) {
                         out.push(Output::Send(loser, Message::Cancel(spec_of(block))));
                         self.hungry.insert(loser);
                     }

@@ -2,7 +2,7 @@
 
 use super::output::{Event, Output, Why};
 use super::session::{self, Session};
-use super::time::Time;
+use super::time::{SECOND_US, Time};
 use super::{Engine, PeerId, Pending};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::{Fault, Handshake, Message};
@@ -10,6 +10,9 @@ use bytes::Bytes;
 use rtor_plugin::Addr;
 use rtor_plugin::discovery::Fact;
 use std::net::SocketAddr;
+
+/// Who takes so long to answer our call is far.
+const FAR_US: u64 = SECOND_US / 40;
 
 impl Engine {
     pub(super) fn has_room_to_dial(&self) -> bool {
@@ -21,16 +24,27 @@ impl Engine {
         while self.has_room_to_dial() {
             let Some(addr) = self.pool.next(now) else { return };
             let peer = self.next_peer();
-            self.pending.insert(peer, Pending { addr, came_to_us: false, since: now });
+            self.pending
+                .insert(peer, Pending { addr, came_to_us: false, since: now, guessed: false });
             out.push(Output::Dial(peer, addr));
         }
     }
 
     pub(super) fn dialled(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        let nothing_yet = self.picker.have_count() == 0 && !self.is_complete();
         let Some(pending) = self.pending.get_mut(&peer) else { return };
-        pending.since = now;
-        // Nothing more yet: aria2 forgets what comes together with a handshake.
+        // Whoever is far is asked to unchoke us before we know what it has: that saves a round
+        // trip. aria2 forgets what comes with a handshake: so this is said only while we have no
+        // pieces to tell of, and our interest again when we know.
+        let guesses = nothing_yet && now.since_us(pending.since) >= FAR_US;
+        *pending = Pending { since: now, guessed: guesses, ..*pending };
         out.push(Output::Greet(peer, self.handshake));
+        if guesses {
+            // BEP 3 has it first, and BEP 6 takes it in place of have-none.
+            let none = Bytes::from(self.picker.have().to_wire());
+            out.push(Output::Send(peer, Message::Bitfield(none)));
+            out.push(Output::Send(peer, Message::Interested));
+        }
     }
 
     pub(super) fn accepted(
@@ -46,7 +60,8 @@ impl Engine {
             out.push(Output::HangUp(peer));
             return;
         }
-        self.pending.insert(peer, Pending { addr: from, came_to_us: true, since: now });
+        self.pending
+            .insert(peer, Pending { addr: from, came_to_us: true, since: now, guessed: false });
         out.push(Output::Greet(peer, self.handshake));
     }
 
@@ -79,14 +94,21 @@ impl Engine {
         let layout = &self.info.layout;
         let mut session = Session::new(now, pending.addr, pending.came_to_us, layout);
         if !pending.came_to_us {
-            session.pace.greeted_after(now.since_us(pending.since));
+            session.greeted_after(now.since_us(pending.since));
         }
         session.peer_id = theirs.peer_id;
         session.fast = theirs.fast();
+        session.interest_guessed = pending.guessed;
         if theirs.extensions() {
             out.push(Output::Send(peer, self.extension_handshake()));
         }
-        out.extend(self.our_pieces(theirs.fast()).map(|message| Output::Send(peer, message)));
+        if pending.guessed {
+            let news = self.picker.have().iter().map(|piece| Message::Have(piece as u32));
+            out.extend(news.map(|message| Output::Send(peer, message)));
+        } else {
+            let pieces = self.our_pieces(theirs.fast());
+            out.extend(pieces.map(|message| Output::Send(peer, message)));
+        }
         self.sessions.insert(peer, session);
         let (addr, came_to_us) = (pending.addr, pending.came_to_us);
         out.push(Output::Tell(Event::Joined { peer, addr, came_to_us }));

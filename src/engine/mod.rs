@@ -11,6 +11,7 @@ mod choker;
 mod guests;
 mod input;
 mod late;
+mod let_go;
 mod meeting;
 pub mod output;
 mod pace;
@@ -90,6 +91,8 @@ struct Pending {
     addr: SocketAddr,
     came_to_us: bool,
     since: Time,
+    /// It was told that we are interested before we know what it has.
+    guessed: bool,
 }
 
 /// One torrent.
@@ -393,7 +396,7 @@ impl Engine {
             Said::Refused(spec) => out.push(Output::Send(peer, Message::Reject(spec))),
             Said::Interested => self.serve_newcomer(now, peer, out),
             Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
-            Said::LateBlock(block, data) => self.late_block_came(peer, block, data, out),
+            Said::LateBlock(block, data) => self.late_block_came(now, peer, block, data, out),
             Said::Request => self.load_requests(now, peer, out),
             Said::Extension(id, payload) => {
                 self.with_guests(now, out, |guests, wished| {
@@ -405,6 +408,9 @@ impl Engine {
 
     fn mind_interest(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get(&peer) else { return };
+        if session.interest_guessed && session.theirs.is_empty() {
+            return;
+        }
         let interesting = self.picker.is_interesting(&session.theirs);
         self.set_interest(now, peer, interesting, out);
     }
@@ -412,7 +418,9 @@ impl Engine {
     /// The peer has, or has not, what is still to come.
     fn set_interest(&mut self, now: Time, peer: PeerId, interesting: bool, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
-        if std::mem::replace(&mut session.we_are_interested, interesting) != interesting {
+        let told = std::mem::replace(&mut session.we_are_interested, interesting) == interesting;
+        let guessed = std::mem::take(&mut session.interest_guessed);
+        if !told || guessed {
             session.last_said = now;
             let message = if interesting { Message::Interested } else { Message::NotInterested };
             out.push(Output::Send(peer, message));

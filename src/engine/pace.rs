@@ -1,7 +1,7 @@
 //! [`Pace`]: how much to ask of one peer at a time, and when to expect it.
 //!
 //! The window of requests begins like TCP's slow start: every block that arrives makes room for
-//! more, until blocks wait at the peer for longer than the way takes. From then on it follows the
+//! more, until blocks wait at the peer for longer than the way takes, or its rate grows no more. From then on it follows the
 //! measured rate times the round trip and a second of queue. While the window is what holds the rate back, that product is
 //! larger than the window, so it still grows by itself; a slow peer holds no more than it can
 //! deliver soon. All peers are given the same second, so that, when nothing is left to ask for,
@@ -14,8 +14,8 @@ use crate::torrent::BLOCK_LENGTH;
 /// socket, no cancel reaches; but as many for each [`WINDOW_FIRST_PER_US`] of the way, up to
 /// [`WINDOW_FIRST_MAX`], because each round trip of slow start costs a far peer more.
 const WINDOW_FIRST: usize = 16;
-const WINDOW_FIRST_PER_US: u64 = SECOND_US / 40;
-const WINDOW_FIRST_MAX: usize = 64;
+const WINDOW_FIRST_PER_US: u64 = SECOND_US / 80;
+const WINDOW_FIRST_MAX: usize = 512;
 /// Requests at the least: one being sent, one behind it.
 const WINDOW_MIN: usize = 2;
 /// Requests at the most, whatever a peer announces.
@@ -43,10 +43,15 @@ const SETTLED: u32 = 4;
 /// at the soonest while somebody else has nothing to do.
 const STALL_US_MIN: u64 = 3 * SECOND_US;
 const STALL_US_MIN_WANTED: u64 = SECOND_US + SECOND_US / 2;
+/// The same of a peer whose pauses are known well: so many times the longest of late, and this.
+const STALL_PAUSES: u64 = 4;
+const STALL_US_MIN_STEADY: u64 = SECOND_US / 2;
+/// By so much of itself the longest pause becomes shorter with each measurement.
+const PAUSE_FADES: u64 = 32;
 const STALL_US_MAX: u64 = 30 * SECOND_US;
 /// A peer from which nothing came yet stalls after this, or this.
 const STALL_US_FIRST: u64 = 10 * SECOND_US;
-const STALL_US_FIRST_WANTED: u64 = 2 * SECOND_US;
+const STALL_US_FIRST_WANTED: u64 = 5 * SECOND_US;
 /// The round trip counts for no more than this in what is expected: a first block that waited
 /// for a slow disk is no distance.
 const TRIP_US_MAX: u64 = SECOND_US;
@@ -59,10 +64,17 @@ pub(super) struct Pace {
     round_trip_us: Option<u64>,
     window: usize,
     slow_start: bool,
+    /// When it was first asked, and what came in slow start.
+    began: Option<Time>,
+    began_bytes: u64,
     reqq: u32,
     measured_from: Time,
     measured_bytes: u64,
     measurements: u32,
+    /// When the last block came since it last owed none.
+    came: Option<Time>,
+    /// The longest time between two blocks, of late.
+    pause_us: u64,
     stalled: bool,
 }
 
@@ -73,10 +85,14 @@ impl Pace {
             round_trip_us: None,
             window: WINDOW_FIRST,
             slow_start: true,
+            began: None,
+            began_bytes: 0,
             reqq: REQQ_DEFAULT,
             measured_from: now,
             measured_bytes: 0,
             measurements: 0,
+            came: None,
+            pause_us: 0,
             stalled: false,
         }
     }
@@ -94,9 +110,11 @@ impl Pace {
 
     /// Requests went out while none was under way: the measurement begins here, so that idle
     /// time does not count against the peer.
-    pub(super) const fn resumed(&mut self, now: Time) {
+    pub(super) fn resumed(&mut self, now: Time) {
+        self.began.get_or_insert(now);
         self.measured_from = now;
         self.measured_bytes = 0;
+        self.came = None;
     }
 
     /// A block came that was asked at `asked`.
@@ -105,29 +123,53 @@ impl Pace {
         let least_us = self.round_trip_us.map_or(trip_us, |best| best.min(trip_us));
         self.round_trip_us = Some(least_us);
         self.slow_start &= trip_us - least_us < SLOW_START_WAIT_US.max(least_us / 2);
-        self.measured_bytes += u64::from(bytes);
-        if self.stalled {
-            self.stalled = false;
+        if self.slow_start && !self.stalled {
+            self.began_bytes += u64::from(bytes);
+            let steep = (self.window + SLOW_START_GAIN).min(WINDOW_MAX);
+            self.window = steep.min(self.promised(now)).max(self.window);
+        }
+        self.came(now, bytes);
+    }
+
+    /// Requests for half as much again as would come, by all that came in slow start, in the time
+    /// that a window is for: who sends in bursts is not taken for faster than it is.
+    fn promised(&self, now: Time) -> usize {
+        let span_us = now.since_us(self.began.unwrap_or(now)).max(1);
+        let bytes = self.began_bytes.saturating_mul(self.reach_us()) / span_us;
+        (bytes.saturating_mul(3) / 2 / u64::from(BLOCK_LENGTH)) as usize
+    }
+
+    /// The time that a window is for.
+    fn reach_us(&self) -> u64 {
+        self.round_trip_us.unwrap_or(0) + QUEUE_US
+    }
+
+    /// Bytes came of a block, which may be one that was given up: they took the same line.
+    pub(super) fn came(&mut self, now: Time, bytes: u32) {
+        if std::mem::take(&mut self.stalled) {
             self.window = WINDOW_MIN;
         }
-        if self.slow_start {
-            self.window = (self.window + SLOW_START_GAIN).min(WINDOW_MAX);
+        if let Some(last) = self.came.replace(now) {
+            self.pause_us = self.pause_us.max(now.since_us(last));
         }
+        self.measured_bytes += u64::from(bytes);
         let span_us = now.since_us(self.measured_from);
         // Before one round trip has passed, nothing that was asked later can be here.
         if span_us >= MEASURE_US.max(self.trip_us().unwrap_or(0)) {
             self.measured(self.measured_bytes * SECOND_US / span_us);
-            self.resumed(now);
+            self.measured_from = now;
+            self.measured_bytes = 0;
         }
     }
 
     /// The rate was `sample` lately.
     fn measured(&mut self, sample: u64) {
         let grows = self.rate == 0 || self.slow_start;
+        self.slow_start &= sample > self.rate + self.rate / 4;
         self.measurements = self.measurements.saturating_add(1);
+        self.pause_us -= self.pause_us / PAUSE_FADES;
         self.rate = if grows { sample } else { (self.rate + sample) / 2 };
-        let reach_us = self.round_trip_us.unwrap_or(0) + QUEUE_US;
-        let wanted = (self.rate * reach_us / SECOND_US / u64::from(BLOCK_LENGTH)) as usize;
+        let wanted = (self.rate * self.reach_us() / SECOND_US / u64::from(BLOCK_LENGTH)) as usize;
         let least = if self.slow_start { self.window } else { WINDOW_MIN };
         self.window = wanted.clamp(least, (self.window * GROWTH_MAX).min(WINDOW_MAX));
     }
@@ -186,7 +228,13 @@ impl Pace {
     /// How long a peer that owes blocks may be silent; less long if they are `wanted` by another
     /// that has nothing to do.
     pub(super) fn patience_us(&self, wanted: bool) -> u64 {
-        let least_us = if wanted { STALL_US_MIN_WANTED } else { STALL_US_MIN };
+        let least_us = match wanted {
+            true if self.measurements >= SETTLED => {
+                (STALL_PAUSES * self.pause_us).clamp(STALL_US_MIN_STEADY, STALL_US_MIN)
+            }
+            true => STALL_US_MIN_WANTED,
+            false => STALL_US_MIN,
+        };
         match self.expected_us(u64::from(BLOCK_LENGTH)) {
             None if wanted => STALL_US_FIRST_WANTED,
             None => STALL_US_FIRST,
@@ -260,6 +308,26 @@ mod tests {
         assert_eq!(pace.window(), 1);
         pace.arrived(Time(60 * SECOND_US), Time(59 * SECOND_US), BLOCK_LENGTH);
         assert!(!pace.is_stalled());
+    }
+
+    #[test]
+    fn patience_is_a_few_of_the_pauses_that_a_peer_makes() {
+        let mut steady = Pace::new(Time(0));
+        assert_eq!(steady.patience_us(true), STALL_US_FIRST_WANTED);
+        deliver(&mut steady, 5 * SECOND_US, 20_000_000, 1000);
+        assert_eq!(steady.patience_us(true), STALL_US_MIN_STEADY);
+        assert_eq!(steady.patience_us(false), STALL_US_MIN, "nobody is in want");
+        // Another sends for a second, then nothing for half a second.
+        let (mut bursts, mut now) = (Pace::new(Time(0)), 0);
+        for _ in 0..10 {
+            for _ in 0..100 {
+                now += SECOND_US / 100;
+                bursts.arrived(Time(now), Time(now - 1000), BLOCK_LENGTH);
+            }
+            now += SECOND_US / 2;
+        }
+        let patience_us = bursts.patience_us(true);
+        assert!((3 * SECOND_US / 2..=STALL_US_MIN).contains(&patience_us), "{patience_us}");
     }
 
     #[test]

@@ -12,16 +12,20 @@ use super::session::Session;
 use super::sessions::Sessions;
 use super::time::{SECOND_US, Time};
 use super::{Engine, PeerId};
-use crate::torrent::Block;
+use crate::torrent::{BLOCK_LENGTH, Block};
 use crate::wire::{BlockSpec, Message};
 use smallvec::SmallVec;
 
 /// How far beyond the horizon a peer may still be asked: measurements are no better than this.
-const HORIZON_SLACK_US: u64 = SECOND_US / 4;
+const HORIZON_SLACK_US: u64 = SECOND_US / 20;
 /// Blocks that a peer may owe beyond the horizon, or with a near one although nothing is known
 /// of it: enough to keep it from waiting for our next request.
 const BEYOND_ROOM: usize = 4;
 const HORIZON_NEAR_US: u64 = 5 * SECOND_US;
+/// A peer of which nothing is known is asked for no more than one of so many blocks that are still to
+/// come, less half of what others owe of which nothing is known, unless there is no other peer:
+/// it may all turn out to sit with slow ones.
+const BLIND_ONE_OF: usize = 8;
 /// A piece that one peer alone may send is for one of the fastest: nobody who has it delivers
 /// more than so many times as much.
 const ALONE_FACTOR: u64 = 2;
@@ -81,7 +85,7 @@ impl Engine {
         if room < (window / 4).max(1) {
             return;
         }
-        let in_time = room.min(horizon.room(session));
+        let in_time = room.min(self.room_in_time(horizon, session));
         blocks.clear();
         let beyond = BEYOND_ROOM.saturating_sub(session.asked.len()).min(room);
         for (in_time, room) in [(true, in_time), (false, beyond.saturating_sub(in_time))] {
@@ -101,6 +105,30 @@ impl Engine {
         }
     }
 
+    /// How many more blocks `session` can deliver before everything could be here.
+    fn room_in_time(&self, horizon: &Horizon, session: &Session) -> usize {
+        let most = if session.pace.rate() > 0 {
+            session.pace.deliverable(horizon.in_us)
+        } else if horizon.in_us > HORIZON_NEAR_US {
+            self.blind_room()
+        } else {
+            BEYOND_ROOM
+        };
+        most.saturating_sub(session.blocks_ahead())
+    }
+
+    /// How many blocks a peer of which nothing is known may owe.
+    fn blind_room(&self) -> usize {
+        let ready = || self.sessions.values().filter(|session| session.is_ready());
+        if ready().nth(1).is_none() {
+            return usize::MAX;
+        }
+        let unknown = ready().filter(|session| session.pace.rate() == 0);
+        let owed: usize = unknown.map(|session| session.asked.len()).sum();
+        let blocks = (self.picker.to_come_bytes() / u64::from(BLOCK_LENGTH)) as usize;
+        (blocks / BLIND_ONE_OF).saturating_sub(owed / 2).max(BEYOND_ROOM)
+    }
+
     fn horizon(&self, now: Time) -> Horizon {
         let to_come = self.picker.to_come_bytes();
         let in_us = to_come.saturating_mul(SECOND_US).checked_div(self.rate_total);
@@ -117,15 +145,6 @@ impl Engine {
 }
 
 impl Horizon {
-    /// How many more blocks `session` can deliver in time.
-    fn room(&self, session: &Session) -> usize {
-        let owed = session.asked.len();
-        if session.pace.rate() > 0 {
-            return session.pace.deliverable(self.in_us).saturating_sub(owed);
-        }
-        if self.in_us > HORIZON_NEAR_US { usize::MAX } else { BEYOND_ROOM.saturating_sub(owed) }
-    }
-
     /// Whether `session` is the one to ask for blocks of a piece: if it can deliver them
     /// `in_time` and there is no hurry, or if nobody else would have them sooner.
     fn allows(

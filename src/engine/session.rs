@@ -4,6 +4,7 @@
 //! [`Said`], and knows what is out of order. It does not choose: which block, whom to unchoke
 //! and whether to hang up are the engine's.
 
+use super::let_go::LetGo;
 use super::pace::Pace;
 use super::serving::SERVING_FIRST;
 use super::time::Time;
@@ -26,8 +27,6 @@ const UNPROVEN_BYTES_MAX: u64 = 1 << 20;
 /// Requests that it may have under way beyond that: others may hold up the pieces that would
 /// prove it.
 const UNPROVEN_WINDOW: usize = 4;
-/// Blocks that were given up and may still arrive; older ones are forgotten.
-const LET_GO_MAX: usize = 10_000;
 
 /// A request under way.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +87,8 @@ pub(super) struct Session {
     pub(super) choked_by_us: bool,
     pub(super) is_interested: bool,
     pub(super) we_are_interested: bool,
+    /// It was told that we are before we knew what it has; it will hear again.
+    pub(super) interest_guessed: bool,
     pub(super) pace: Pace,
     pub(super) last_heard: Time,
     pub(super) last_block: Time,
@@ -95,8 +96,7 @@ pub(super) struct Session {
     /// Requests under way, oldest first.
     pub(super) asked: VecDeque<Asked>,
     asked_bytes: u64,
-    /// Blocks that were given up, and whether because another sent them.
-    let_go: VecDeque<(Block, bool)>,
+    let_go: LetGo,
     /// What it asked of us and is still to be read from disk.
     pub(super) requests: VecDeque<(PieceIndex, BlockSpec)>,
     /// Blocks of its requests that are being read or written to its socket.
@@ -172,13 +172,14 @@ impl Session {
             choked_by_us: true,
             is_interested: false,
             we_are_interested: false,
+            interest_guessed: false,
             pace: Pace::new(now),
             last_heard: now,
             last_block: now,
             last_said: now,
             asked: VecDeque::new(),
             asked_bytes: 0,
-            let_go: VecDeque::new(),
+            let_go: LetGo::default(),
             requests: VecDeque::new(),
             serving: 0,
             serving_max: SERVING_FIRST,
@@ -268,9 +269,8 @@ impl Session {
             return Said::Rejected(block);
         }
         // Of a block that was given up: it will not come late either.
-        let at = self.let_go.iter().position(|(gone, _)| *gone == block);
-        match at.and_then(|at| self.let_go.remove(at)) {
-            Some((_, true)) => Said::Spared,
+        match self.let_go.take(block) {
+            Some(true) => Said::Spared,
             _ => Said::Nothing,
         }
     }
@@ -290,7 +290,7 @@ impl Session {
             return Said::Choked(Vec::new());
         }
         // What was already on its way when the choke was sent may still arrive.
-        Said::Choked(self.give_up_beyond(0))
+        Said::Choked(self.give_up_beyond(now, 0))
     }
 
     fn hear_request(&mut self, spec: BlockSpec, layout: &Layout) -> Result<Said, Fault> {
@@ -322,18 +322,19 @@ impl Session {
         let unrequested = Fault::Unrequested { index, offset };
         let block =
             layout.block_at(index, offset, data.len() as u32).ok_or_else(|| unrequested.clone())?;
-        if let Some(asked) = self.take_asked(block) {
-            self.last_block = now;
-            self.stalled_since = None;
-            return Ok(Said::Block(block, asked.at, data));
+        let asked = self.take_asked(block);
+        if asked.is_none() && self.let_go.take(block).is_none() {
+            return Err(unrequested);
         }
-        match self.let_go.iter().position(|(gone, _)| *gone == block) {
-            Some(at) => {
-                self.let_go.remove(at);
-                Ok(Said::LateBlock(block, data))
+        self.last_block = now;
+        self.stalled_since = None;
+        Ok(match asked {
+            Some(asked) => {
+                self.let_go.passed(asked.at);
+                Said::Block(block, asked.at, data)
             }
-            None => Err(unrequested),
-        }
+            None => Said::LateBlock(block, data),
+        })
     }
 
     fn hear_extensions(&mut self, payload: &[u8]) -> Result<Said, Fault> {
@@ -357,6 +358,14 @@ impl Session {
     /// The id under which it wants messages of the extension `name`, if it speaks it.
     pub(super) fn extension_id(&self, name: &str) -> Option<u8> {
         self.extension_ids.get(name).copied()
+    }
+
+    /// Its handshake came so long after ours was sent. Who is far may send as much as it is asked
+    /// for at first before a piece of it was verified.
+    pub(super) fn greeted_after(&mut self, us: u64) {
+        self.pace.greeted_after(us);
+        let first_bytes = self.pace.window() as u64 * u64::from(BLOCK_LENGTH);
+        self.unproven_bytes_max = self.unproven_bytes_max.max(first_bytes);
     }
 
     /// Whether it can be asked for blocks.
@@ -395,36 +404,49 @@ impl Session {
         self.asked_bytes
     }
 
+    /// Bytes of blocks that were given up and are on their way all the same. Of a peer that does
+    /// not speak BEP 6 none are counted: it does not say what it dropped.
+    fn stale_bytes(&self) -> u64 {
+        if self.fast { self.let_go.bytes() } else { 0 }
+    }
+
+    /// How many blocks will come before the next one that it is asked for.
+    pub(super) fn blocks_ahead(&self) -> usize {
+        self.asked.len() + (self.stale_bytes() / u64::from(BLOCK_LENGTH)) as usize
+    }
+
     /// How long one more block would take, if anything is known.
     pub(super) fn next_expected_us(&self) -> Option<u64> {
-        self.pace.expected_us(self.asked_bytes + u64::from(BLOCK_LENGTH))
+        let ahead = self.asked_bytes + self.stale_bytes();
+        self.pace.expected_us(ahead + u64::from(BLOCK_LENGTH))
     }
 
     /// How long the last of the first `queued` bytes that it owes will take. The later its next
-    /// block is already, the longer; of a peer of which nothing is known, as long as it is given.
+    /// block is already, the longer; of a peer of which nothing is known, as long as it has been
+    /// silent.
     pub(super) fn expected_from(&self, now: Time, queued: u64) -> u64 {
-        let patience_us = || self.patience_ends(false).map_or(0, |end| end.since_us(now));
-        let expected_us = self.pace.expected_us(queued).unwrap_or_else(patience_us);
+        let silent_us = || now.since_us(self.last_block);
+        let expected_us = self.pace.expected_us(queued).unwrap_or_else(silent_us);
         let due = self.asked.front().and_then(|asked| asked.expected);
         expected_us.saturating_add(due.map_or(0, |due| now.since_us(due)))
     }
 
-    /// Another sent the block: it need not any more. Whether it was owed.
-    pub(super) fn give_up(&mut self, block: Block) -> bool {
+    /// It need not send the block any more. Whether it was owed.
+    pub(super) fn give_up(&mut self, now: Time, block: Block, sent_by_another: bool) -> bool {
         let owed = self.take_asked(block).is_some();
         if owed {
-            self.let_go(block, true);
+            self.let_go.add(now, block, sent_by_another);
         }
         owed
     }
 
     /// It need not send the blocks that it was asked for last, beyond the first `count`.
-    pub(super) fn give_up_beyond(&mut self, count: usize) -> Vec<Block> {
+    pub(super) fn give_up_beyond(&mut self, now: Time, count: usize) -> Vec<Block> {
         let last = self.asked.split_off(count.min(self.asked.len()));
         let blocks: Vec<Block> = last.into_iter().map(|asked| asked.block).collect();
         for block in &blocks {
             self.asked_bytes -= u64::from(block.length());
-            self.let_go(*block, false);
+            self.let_go.add(now, *block, false);
         }
         blocks
     }
@@ -470,12 +492,5 @@ impl Session {
         let asked = self.asked.remove(at)?;
         self.asked_bytes -= u64::from(block.length());
         Some(asked)
-    }
-
-    fn let_go(&mut self, block: Block, sent_by_another: bool) {
-        if self.let_go.len() >= LET_GO_MAX {
-            self.let_go.pop_front();
-        }
-        self.let_go.push_back((block, sent_by_another));
     }
 }

@@ -1,6 +1,8 @@
 //! The engine told facts by hand: what a peer may not do, and that nothing else suffers from it.
 
+mod late;
 mod lies;
+mod meeting;
 mod turnover;
 mod urgency;
 

@@ -1,0 +1,67 @@
+//! Blocks that would come late: taken back, asked twice, and never asked of too slow a peer at first.
+
+use super::{InOrder, Told, block};
+use rtor::engine::time::SECOND_US;
+use rtor::engine::{Input, Output, PeerId};
+use rtor::wire::{BlockSpec, Message};
+use std::collections::{BTreeSet, VecDeque};
+
+/// A peer that sends what it is asked for, and what became of that.
+struct Sender {
+    peer: PeerId,
+    owed: VecDeque<BlockSpec>,
+    sent: BTreeSet<BlockSpec>,
+    /// What others were told that they need not send.
+    cancelled: BTreeSet<BlockSpec>,
+}
+
+impl Sender {
+    fn new(peer: PeerId, asked: Vec<BlockSpec>) -> Self {
+        let (sent, cancelled) = (BTreeSet::new(), BTreeSet::new());
+        Self { peer, owed: asked.into(), sent, cancelled }
+    }
+
+    /// One block each `every_us`, for `span_us`.
+    fn send(&mut self, told: &mut Told, every_us: u64, span_us: u64) {
+        for _ in 0..span_us / every_us {
+            told.now = told.now + every_us;
+            let input = self.owed.pop_front().map_or(Input::Deadline, |spec| {
+                self.sent.insert(spec);
+                Input::Received(self.peer, block(spec))
+            });
+            told.tell(input);
+            self.owed.extend(told.asked(self.peer));
+            self.cancelled.extend(told.out.iter().filter_map(|output| match output {
+                Output::Send(_, Message::Cancel(spec)) => Some(*spec),
+                _ => None,
+            }));
+        }
+    }
+}
+
+#[test]
+fn what_sits_with_a_slow_peer_is_taken_back_by_who_has_nothing_to_do() {
+    let mut told = Told::with(20, 0, Box::new(InOrder));
+    let (_silent, with_silent) = told.seed(1);
+    let (fast, asked) = told.seed(2);
+    assert!(with_silent.len() >= 8, "{}", with_silent.len());
+    // Before a second has passed, who was just asked is not suspected of anything.
+    let mut fast = Sender::new(fast, asked);
+    fast.send(&mut told, SECOND_US / 50, SECOND_US * 9 / 10);
+    let taken = with_silent.iter().filter(|spec| fast.sent.contains(spec)).count();
+    assert!(taken <= 3, "{taken} of {} were asked twice at once", with_silent.len());
+    fast.send(&mut told, SECOND_US / 50, SECOND_US * 6 / 10);
+    let deep: BTreeSet<BlockSpec> = with_silent[4..].iter().copied().collect();
+    assert!(deep.is_subset(&fast.sent), "got {}", fast.sent.intersection(&deep).count());
+    assert!(deep.is_subset(&fast.cancelled), "{:?}", fast.cancelled);
+}
+
+#[test]
+fn whoever_is_unknown_is_asked_for_little_while_there_are_others() {
+    // Nothing came of any of them: together they hold no more than a part of what is to come.
+    let mut told = Told::with(60, 0, Box::new(InOrder));
+    let asked: Vec<usize> = (1..=3).map(|n| told.seed(n).1.len()).collect();
+    assert_eq!(asked[0], 16, "there was no other");
+    assert!(asked[1] <= 120 / 8 && asked[2] <= asked[1], "{asked:?} of 120 blocks");
+    assert!(asked[2] >= 4, "enough to begin with: {asked:?}");
+}
