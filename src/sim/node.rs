@@ -3,10 +3,10 @@
 use super::lane::LaneId;
 use super::link::{Downlink, Link, Uplink};
 use crate::engine::picker::Digest;
-use crate::engine::{Engine, PeerId, Report, Time};
+use crate::engine::{Engine, Input, PeerId, Report, Time};
 use crate::torrent::{Bitfield, Block, PieceIndex};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 /// A node of a [`World`](super::World).
@@ -106,6 +106,10 @@ pub(super) struct Node {
     lanes: Vec<Option<LaneId>>,
     /// The soonest deadline that is in the queue.
     pub(super) deadline: Option<Time>,
+    /// Facts that nobody waits for: it hears them with the next that somebody does.
+    put_off: VecDeque<Input>,
+    /// When it hears them at the latest is in the queue.
+    pub(super) will_listen: bool,
     pub(super) answered: u64,
     pub(super) verified: Vec<(Time, PieceIndex)>,
     pub(super) completed_at: Option<Time>,
@@ -145,6 +149,8 @@ impl Node {
             down: Downlink::new(link.down),
             lanes: Vec::new(),
             deadline: None,
+            put_off: VecDeque::new(),
+            will_listen: false,
             answered: 0,
             verified: Vec::new(),
             completed_at: None,
@@ -171,10 +177,24 @@ impl Node {
     /// It is gone; the lanes that it had.
     pub(super) fn went(&mut self, now: Time, presence: Presence) -> Vec<LaneId> {
         self.presence = presence;
+        self.put_off.clear();
         if let Some(engine) = &self.engine {
             self.before.sum(&Moved::of(&engine.report(now)));
         }
         std::mem::take(&mut self.lanes).into_iter().flatten().collect()
+    }
+
+    /// It need not hear these `facts` now.
+    pub(super) fn put_off(&mut self, facts: &mut VecDeque<Input>) {
+        self.put_off.append(facts);
+    }
+
+    /// Puts what was put off before `facts`.
+    pub(super) fn catch_up(&mut self, facts: &mut VecDeque<Input>) {
+        if !self.put_off.is_empty() {
+            self.put_off.append(facts);
+            std::mem::swap(&mut self.put_off, facts);
+        }
     }
 
     pub(super) fn lane(&self, peer: PeerId) -> Option<LaneId> {

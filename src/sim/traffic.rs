@@ -10,10 +10,14 @@ use super::node::{NodeId, Presence};
 use super::world::{Happening, Weight, World};
 use crate::engine::{Input, PeerId};
 use crate::torrent::BLOCK_LENGTH;
+use crate::wire::Message;
 use std::net::SocketAddr;
 
 /// A lane's turn at the uplink ends when it has sent so much: one block and what goes with it.
 const TURN_BYTES: u64 = BLOCK_LENGTH as u64;
+
+/// Nothing is put off for longer.
+const PUT_OFF_US_MAX: u64 = 10_000;
 
 impl World {
     pub(super) fn dial(&mut self, node: NodeId, peer: PeerId, to: SocketAddr) {
@@ -168,7 +172,27 @@ impl World {
         lane.heavy -= u32::from(weight == Weight::Heavy);
         let to = lane.to;
         self.take_in(id, count);
-        self.turn(to);
+        let is_have = |fact: &Input| matches!(fact, Input::Received(_, Message::Have(_)));
+        if self.facts.iter().all(is_have) {
+            self.put_off(to);
+        } else {
+            self.turn(to);
+        }
+    }
+
+    /// `node` hears of `facts` with the next fact that is not put off, or a little later: as a
+    /// program that is woken reads all that came meanwhile. In a swarm of thousands most of what is
+    /// said is haves, and to wake an engine for each is most of the work.
+    fn put_off(&mut self, node: NodeId) {
+        let of = &mut self.nodes[node.at()];
+        if self.facts.is_empty() || !of.is_here() {
+            self.facts.clear();
+            return;
+        }
+        of.put_off(&mut self.facts);
+        if !std::mem::replace(&mut of.will_listen, true) {
+            self.queue.push(self.now + PUT_OFF_US_MAX, Happening::Listens(node));
+        }
     }
 
     /// The next parcels of a lane become facts for its end.

@@ -42,6 +42,8 @@ pub(super) enum Happening {
     Checked(NodeId, u32, PieceIndex, Vec<Digest>),
     /// A node's own deadline.
     Deadline(NodeId),
+    /// A node hears what it was not told at once.
+    Listens(NodeId),
     /// A node goes.
     Goes(NodeId, Going),
     /// Whoever runs the world wants to know.
@@ -346,6 +348,10 @@ impl World {
             }
             Happening::Through(lane, count, weight) => self.arrive(lane, count, weight),
             Happening::Deadline(node) => self.deadline(node),
+            Happening::Listens(node) => {
+                self.of_mut(node).will_listen = false;
+                self.turn(node);
+            }
             Happening::Goes(node, going) => self.go(node, going),
             Happening::Cue(cue) => self.cues.push_back(cue),
         }
@@ -379,6 +385,10 @@ impl World {
             return;
         }
         let now = self.now;
+        self.nodes[node.at()].catch_up(&mut self.facts);
+        if self.facts.is_empty() {
+            return;
+        }
         let mut outputs = std::mem::take(&mut self.outputs);
         while !self.facts.is_empty() {
             let mut facts = std::mem::take(&mut self.facts);
