@@ -158,7 +158,8 @@ impl Plan {
         signals: &mut Signals,
     ) -> Result<Outcome, Error> {
         let (tell, done) = mpsc::unbounded_channel();
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        // One core thinks and minds the sockets.
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().max(2) - 1);
         let mut disk = Disk::open(store, choice.memory_max, threads, move |fact| {
             // A loop that is gone needs no answers.
             let _ = tell.send(fact);

@@ -1,18 +1,18 @@
 //! [`Queue`]: what the workers have to do, and who of them does what next.
 //!
-//! Four pieces of one length are hashed side by side in little more than the time of one, so a
+//! Several pieces of one length are hashed side by side in little more than the time of one, so a
 //! worker takes up as many as there are. While pieces come in quick succession it also waits for
-//! the next one, a few milliseconds at the most, and no longer once four are there. One worker
+//! the next one, a few milliseconds at the most, and no longer once as many are there as this
+//! processor is quickest with. One worker
 //! waits so; the others rest, and are woken only for something that they can do.
 
-use super::sha1_lanes::LANES_MAX;
 use super::worker::{Check, Job};
 use crate::torrent::{Bitfield, PieceIndex};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long a piece waits for the next one to be hashed beside it. It delays a `have` by at most
-/// three times as much.
+/// seven times as much.
 const GATHER_WAIT: Duration = Duration::from_millis(3);
 /// Bytes of pieces that may wait so.
 const GATHER_BYTES_MAX: u64 = 8 << 20;
@@ -20,6 +20,8 @@ const GATHER_BYTES_MAX: u64 = 8 << 20;
 /// Jobs, first come, first served, as far as pieces allow.
 pub(super) struct Queue {
     given: u64,
+    /// Pieces to be hashed side by side, at the most.
+    lanes: usize,
     /// Each with its number: the smaller came first.
     jobs: VecDeque<(u64, Job)>,
     /// Pieces in memory that can be hashed beside others. Nothing of theirs lies on disk, so they
@@ -76,10 +78,11 @@ pub(super) enum Wake {
 }
 
 impl Queue {
-    /// No job, for a torrent of `pieces`.
-    pub(super) fn new(pieces: usize) -> Self {
+    /// No job, for a torrent of `pieces`, of which `lanes` are to be hashed side by side.
+    pub(super) fn new(pieces: usize, lanes: usize) -> Self {
         Self {
             given: 0,
+            lanes,
             jobs: VecDeque::new(),
             alike: VecDeque::new(),
             busy: BTreeSet::new(),
@@ -113,7 +116,7 @@ impl Queue {
         self.given += 1;
         self.alike.push_back((self.given, check));
         match self.gathering {
-            true if self.gathered() == LANES_MAX => Wake::Gatherer,
+            true if self.gathered() == self.lanes => Wake::Gatherer,
             true => Wake::Nobody,
             false => self.one(),
         }
@@ -223,7 +226,7 @@ impl Queue {
 
     /// How many pieces could be hashed side by side now.
     fn gathered(&self) -> usize {
-        let mut alike = self.alike.iter().map(|(_, check)| check.length_alike).take(LANES_MAX);
+        let mut alike = self.alike.iter().map(|(_, check)| check.length_alike).take(self.lanes);
         let first = alike.next();
         first.map_or(0, |first| 1 + alike.take_while(|length| *length == first).count())
     }
@@ -231,7 +234,7 @@ impl Queue {
     /// How long the pieces that are there should wait for the next one.
     fn wait(&self, now: Instant) -> Option<Duration> {
         let gathered = self.gathered();
-        if !self.quick || self.ended || gathered == LANES_MAX || gathered < self.alike.len() {
+        if !self.quick || self.ended || gathered == self.lanes || gathered < self.alike.len() {
             return None;
         }
         let held: u64 = self.alike.iter().map(|(_, check)| check.held()).sum();
@@ -279,7 +282,7 @@ mod tests {
     #[test]
     fn a_piece_that_comes_alone_does_not_wait() {
         let (world, now) = (world(), Instant::now());
-        let mut queue = Queue::new(10);
+        let mut queue = Queue::new(10, 4);
         assert_eq!(queue.give_check(check(&world, 0, Some(10)), now), Wake::Nobody);
         assert_eq!(turn(&mut queue, now), "0");
         queue.rest(true);
@@ -291,7 +294,7 @@ mod tests {
     #[test]
     fn pieces_in_quick_succession_wait_for_four_and_not_for_ever() {
         let (world, now) = (world(), Instant::now());
-        let mut queue = Queue::new(10);
+        let mut queue = Queue::new(10, 4);
         queue.give_check(check(&world, 0, Some(10)), now);
         assert_eq!(turn(&mut queue, now), "0");
         queue.give_check(check(&world, 1, Some(10)), now);
@@ -318,7 +321,7 @@ mod tests {
     #[test]
     fn jobs_of_one_piece_keep_their_order_and_a_park_waits_for_all() {
         let (world, now) = (world(), Instant::now());
-        let mut queue = Queue::new(10);
+        let mut queue = Queue::new(10, 4);
         let [first, second] = [0, 1].map(|i| world.info.layout.piece(i).expect("a piece"));
         queue.give(Job::Spill { piece: first, blocks: Vec::new() });
         queue.give_check(check(&world, 0, None), now);

@@ -64,7 +64,8 @@ impl Workers {
         threads: usize,
         done: Box<dyn Fn(Done) + Send + Sync>,
     ) -> Result<Self, DiskError> {
-        let queue = Mutex::new(Queue::new(store.info().layout.piece_count()));
+        let queue =
+            Mutex::new(Queue::new(store.info().layout.piece_count(), sha1_lanes::worthwhile()));
         let (changed, gathered) = (Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { store, memory, done, queue, changed, gathered });
         let mut workers = Self { shared, threads: Vec::new() };
