@@ -13,6 +13,7 @@ use super::time::{SECOND_US, Time};
 use super::{Engine, PeerId};
 use crate::torrent::{BLOCK_LENGTH, Block};
 use crate::wire::Message;
+use std::cmp::Reverse;
 
 /// A block is asked twice only if the second peer should have it sooner by this much and by half.
 const SOONER_US: u64 = SECOND_US / 4;
@@ -29,9 +30,9 @@ const SOON_IDLE_US: u64 = SECOND_US / 10;
 /// Those of which the slower peer says that it did not send them (BEP 6) do not count: a cancel
 /// often comes too late, and no more than one block of a hundred shall come twice.
 const DUPLICATES_MIN: u64 = 2;
-/// So many of the last ones of all may be asked twice in any case.
-const DUPLICATES_LAST: u64 = 4;
 const DUPLICATES_ONE_OF: u64 = 200;
+/// So many of the last ones of all may be asked twice in any case.
+const DUPLICATES_LAST: u64 = 2;
 
 /// A block that one peer owes.
 struct Owed {
@@ -39,6 +40,8 @@ struct Owed {
     in_us: u64,
     block: Block,
     by: PeerId,
+    /// How many come before it.
+    depth: usize,
     /// Whether it can be taken back.
     is_deep: bool,
 }
@@ -57,7 +60,7 @@ impl Engine {
         let next_us = |sessions: &Sessions| sessions.get(&peer).and_then(Session::next_expected_us);
         let Some(ours_us) = next_us(&self.sessions).filter(|_| room > 0) else { return };
         let mut late = self.owed_later_than(now, peer, clearly_later(ours_us));
-        late.sort_unstable_by_key(|owed| (u64::MAX - owed.in_us, owed.block));
+        late.sort_unstable_by_key(|owed| Reverse((owed.in_us, owed.depth, owed.block)));
         let soon_idle = ours_us <= self.sessions.get(&peer).map_or(0, soon_idle_us);
         let mut left = room;
         for owed in late {
@@ -163,7 +166,7 @@ impl Engine {
                     && self.picker.may_be_asked_again(peer, block)
                 {
                     let is_deep = depth >= DEEP_BLOCKS && in_us >= deep_us;
-                    owed.push(Owed { in_us, block, by: *by, is_deep });
+                    owed.push(Owed { in_us, block, by: *by, depth, is_deep });
                 }
             }
         }

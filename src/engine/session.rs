@@ -7,7 +7,7 @@
 use super::let_go::LetGo;
 use super::pace::Pace;
 use super::serving::SERVING_FIRST;
-use super::time::Time;
+use super::time::{SECOND_US, Time};
 use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Layout, PieceIndex};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::{BlockSpec, Fault, Message};
@@ -24,6 +24,8 @@ const REQUEST_BYTES_MAX: u32 = 128 << 10;
 /// What a peer may send before a piece with a block of it was verified, or two pieces if that is
 /// more: so much a liar can spoil.
 const UNPROVEN_BYTES_MAX: u64 = 1 << 20;
+/// To a peer this far away a round trip more would cost more than what it could spoil.
+const FAR_US: u64 = SECOND_US / 8;
 /// Requests that it may have under way beyond that: others may hold up the pieces that would
 /// prove it.
 const UNPROVEN_WINDOW: usize = 4;
@@ -364,8 +366,10 @@ impl Session {
     /// for at first before a piece of it was verified.
     pub(super) fn greeted_after(&mut self, us: u64) {
         self.pace.greeted_after(us);
-        let first_bytes = self.pace.window() as u64 * u64::from(BLOCK_LENGTH);
-        self.unproven_bytes_max = self.unproven_bytes_max.max(first_bytes);
+        if us >= FAR_US {
+            let first_bytes = self.pace.window() as u64 * u64::from(BLOCK_LENGTH);
+            self.unproven_bytes_max = self.unproven_bytes_max.max(first_bytes);
+        }
     }
 
     /// Whether it can be asked for blocks.
