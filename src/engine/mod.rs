@@ -378,7 +378,7 @@ impl Engine {
             Said::Piece(piece) => {
                 self.picker.has(piece);
                 if self.picker.is_missing(piece) {
-                    self.set_interest(now, peer, true, out);
+                    self.has_wanted(now, peer, out);
                 }
             }
             Said::Unchoked => {
@@ -413,6 +413,20 @@ impl Engine {
         }
         let interesting = self.picker.is_interesting(&session.theirs);
         self.set_interest(now, peer, interesting, out);
+    }
+
+    /// The peer has one more piece that is still to come. If it owes something, it is asked for more
+    /// when that comes.
+    fn has_wanted(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        match self.sessions.get(&peer) {
+            Some(session) if !session.we_are_interested => {
+                self.set_interest(now, peer, true, out);
+            }
+            Some(session) if session.has_nothing_to_do() => {
+                self.hungry.insert(peer);
+            }
+            _ => {}
+        }
     }
 
     /// The peer has, or has not, what is still to come.
