@@ -14,6 +14,9 @@
 //! - No Rust enum, `bool`, `String` or trait object crosses, and no panic: [`guard`] stops it
 //!   in the guest's own `std`, since one `std` cannot catch another's.
 //!
+//! Beside the boundary stands what many guests need and none should write again: [`bencode`],
+//! [`Chance`], addresses in compact form. None of that crosses.
+//!
 //! This crate does no I/O, reads no clock, and depends on nothing but `std`.
 #![allow(
     unsafe_code,
@@ -22,6 +25,8 @@
 
 mod abi;
 mod addr;
+pub mod bencode;
+mod chance;
 pub mod discovery;
 mod guard;
 mod host;
@@ -31,6 +36,7 @@ pub mod strategy;
 
 pub use abi::{ABI, Entry, Lent, NoTable, Status, Version};
 pub use addr::Addr;
+pub use chance::Chance;
 pub use guard::guard;
 pub use host::{Host, HostHandle, Level, Services};
 pub use options::Options;

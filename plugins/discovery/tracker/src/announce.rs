@@ -72,24 +72,16 @@ pub(crate) struct Reply {
 impl Reply {
     /// Adds a peer, if it can be one and there is room.
     pub(crate) fn push(&mut self, peer: Addr) {
-        let socket = peer.socket().filter(|s| s.port() != 0 && !s.ip().is_unspecified());
-        if socket.is_some() && self.peers.len() < PEERS_MAX {
+        if peer.is_dialable() && self.peers.len() < PEERS_MAX {
             self.peers.push(peer);
         }
     }
 
     /// Adds peers in compact form (BEP 23: 6 bytes each; BEP 7: 18). A torn last one is left out.
     pub(crate) fn push_compact(&mut self, bytes: &[u8], family: u8) {
-        let ip_bytes = if family == 6 { 16 } else { 4 };
-        for peer in bytes.chunks_exact(ip_bytes + 2).take(PEERS_MAX) {
-            let (from, port) = peer.split_at(ip_bytes);
-            let mut ip = [0; 16];
-            for (to, from) in ip.iter_mut().zip(from) {
-                *to = *from;
-            }
-            let port = port.iter().fold(0, |port, &byte| port << 8 | u16::from(byte));
-            self.push(Addr { ip, port, family, reserved: 0 });
-        }
+        let size = if family == 6 { 18 } else { 6 };
+        let peers = bytes.chunks_exact(size).take(PEERS_MAX);
+        peers.filter_map(Addr::from_compact).for_each(|peer| self.push(peer));
     }
 }
 

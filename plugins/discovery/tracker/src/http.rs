@@ -5,8 +5,8 @@
 //! stays in front.
 
 use crate::announce::{Announce, Event, Reply, words};
-use crate::bencode::{Malformed, Reader, Token};
 use rtor_plugin::Addr;
+use rtor_plugin::bencode::{Malformed, Reader, Token};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
@@ -81,14 +81,14 @@ fn encode(url: &mut String, bytes: &[u8]) {
 /// The outer error: not bencode. The inner one: bencode, and a refusal.
 fn read(body: &[u8]) -> Result<Result<Reply, String>, Malformed> {
     let mut reader = Reader::new(body);
-    if reader.next()? != Token::Dict {
+    if reader.token()? != Token::Dict {
         return Err(Malformed(0));
     }
     let mut reply = Reply::default();
     let mut reason = None;
     let mut said_peers = false;
-    while let Some(key) = key(&mut reader)? {
-        let value = reader.next()?;
+    while let Some(key) = reader.key()? {
+        let value = reader.token()?;
         match (key, value) {
             (b"failure reason", Token::Bytes(text)) => reason = Some(words(text)),
             (b"warning message", Token::Bytes(text)) => reply.warning = Some(words(text)),
@@ -124,24 +124,15 @@ fn read(body: &[u8]) -> Result<Result<Reply, String>, Malformed> {
     })
 }
 
-/// The next key of a dictionary, `None` at its end.
-fn key<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, Malformed> {
-    match reader.next()? {
-        Token::Bytes(key) => Ok(Some(key)),
-        Token::End => Ok(None),
-        Token::Int(_) | Token::List | Token::Dict => Err(reader.malformed()),
-    }
-}
-
 /// The old form (BEP 3): a list of dictionaries. Peers named by host name are left out.
 fn peers(reader: &mut Reader<'_>, reply: &mut Reply) -> Result<(), Malformed> {
     loop {
-        match reader.next()? {
+        match reader.token()? {
             Token::End => return Ok(()),
             Token::Dict => {
                 let (mut ip, mut port) = (None, None);
-                while let Some(key) = key(reader)? {
-                    let value = reader.next()?;
+                while let Some(key) = reader.key()? {
+                    let value = reader.token()?;
                     match (key, value) {
                         (b"ip", Token::Bytes(text)) => ip = address(text),
                         (b"port", Token::Int(number)) => port = u16::try_from(number).ok(),

@@ -8,8 +8,6 @@
 //! by each address family (BEP 7).
 
 mod announce;
-mod bencode;
-mod chance;
 mod http;
 #[cfg(test)]
 mod scripted;
@@ -20,9 +18,8 @@ mod udp;
 mod url;
 
 use announce::Identity;
-use chance::Chance;
 use rtor_plugin::discovery::{Answer, Discovery, Fact, Totals, Tracker as Listed, Wish, Wishes};
-use rtor_plugin::{HostHandle, Level, Options, export_plugin};
+use rtor_plugin::{Chance, HostHandle, Level, Options, export_plugin};
 use std::collections::BTreeSet;
 use tiers::{TRACKERS_MAX, Tiers};
 use tracker::Tracker;

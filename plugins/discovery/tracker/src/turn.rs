@@ -1,9 +1,8 @@
 //! [`Turn`]: what every part needs during one call.
 
 use crate::announce::{Announce, Event, Identity};
-use crate::chance::Chance;
 use rtor_plugin::discovery::{Totals, Wish, Wishes};
-use rtor_plugin::{Addr, Level};
+use rtor_plugin::{Addr, Chance, Level};
 
 /// A second, in microseconds.
 pub(crate) const SECOND: u64 = 1_000_000;

@@ -1,15 +1,30 @@
 //! [`Reader`]: bencode, token by token, without building anything.
 //!
-//! A guest cannot use rtor's own reader, and trackers need little: one dictionary of known keys.
-//! Iterative and bounded, so that no reply can exhaust the stack; forgiving where real trackers
-//! are sloppy (unsorted keys, zeros before a number, bytes after the end).
+//! A guest cannot use rtor's own reader, and guests need little: one dictionary of known keys.
+//! Iterative and bounded, so that no message can exhaust the stack; forgiving where trackers and
+//! peers are sloppy (unsorted keys, zeros before a number, bytes after the end).
+//!
+//! ```
+//! use rtor_plugin::bencode::{Reader, Token};
+//! let mut reader = Reader::new(b"d8:intervali1800e5:peers0:e");
+//! let mut interval_s = None;
+//! assert_eq!(reader.token(), Ok(Token::Dict));
+//! while let Some(key) = reader.key()? {
+//!     match (key, reader.token()?) {
+//!         (b"interval", Token::Int(seconds)) => interval_s = Some(seconds),
+//!         (_, token) => reader.skip(token)?,
+//!     }
+//! }
+//! assert_eq!(interval_s, Some(1800));
+//! # Ok::<(), rtor_plugin::bencode::Malformed>(())
+//! ```
 
 /// Lists and dictionaries that may lie inside each other.
 const DEPTH_MAX: u32 = 16;
 
 /// What stands next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Token<'a> {
+pub enum Token<'a> {
     /// A number; beyond 64 bits it is the nearest one within.
     Int(i64),
     /// A byte string.
@@ -24,21 +39,27 @@ pub(crate) enum Token<'a> {
 
 /// The byte at which something else than bencode stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) usize);
+pub struct Malformed(pub usize);
 
 /// Reads tokens off bytes.
-pub(crate) struct Reader<'a> {
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+    /// A reader at the beginning of `bytes`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// The next token.
-    pub(crate) fn next(&mut self) -> Result<Token<'a>, Malformed> {
+    ///
+    /// # Errors
+    /// None stands there.
+    pub fn token(&mut self) -> Result<Token<'a>, Malformed> {
         let at = self.at;
         let token = match self.byte()? {
             b'i' => Token::Int(self.number(b'e', at)?),
@@ -59,8 +80,23 @@ impl<'a> Reader<'a> {
         Ok(token)
     }
 
+    /// The next key of the dictionary that the reader is in, `None` at its end.
+    ///
+    /// # Errors
+    /// Something else stands there.
+    pub fn key(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+        match self.token()? {
+            Token::Bytes(key) => Ok(Some(key)),
+            Token::End => Ok(None),
+            Token::Int(_) | Token::List | Token::Dict => Err(self.malformed()),
+        }
+    }
+
     /// Reads to the end of the value that began with `token`.
-    pub(crate) fn skip(&mut self, token: Token<'a>) -> Result<(), Malformed> {
+    ///
+    /// # Errors
+    /// It is no value, has no end, or is nested too deep.
+    pub fn skip(&mut self, token: Token<'a>) -> Result<(), Malformed> {
         let mut depth = 0_u32;
         let mut token = token;
         loop {
@@ -75,12 +111,13 @@ impl<'a> Reader<'a> {
             if depth == 0 {
                 return Ok(());
             }
-            token = self.next()?;
+            token = self.token()?;
         }
     }
 
     /// What was just read should not stand there.
-    pub(crate) const fn malformed(&self) -> Malformed {
+    #[must_use]
+    pub const fn malformed(&self) -> Malformed {
         Malformed(self.at)
     }
 
@@ -117,7 +154,7 @@ mod tests {
     #[test]
     fn every_kind_of_token_is_read() {
         let mut reader = Reader::new(b"di-12eli7ee3:abc0:e");
-        let tokens: Vec<_> = std::iter::from_fn(|| reader.next().ok()).collect();
+        let tokens: Vec<_> = std::iter::from_fn(|| reader.token().ok()).collect();
         assert_eq!(
             tokens,
             [
@@ -138,7 +175,7 @@ mod tests {
         for (text, number) in
             [("i99999999999999999999e", i64::MAX), ("i-99999999999999999999e", i64::MIN)]
         {
-            assert_eq!(Reader::new(text.as_bytes()).next(), Ok(Token::Int(number)));
+            assert_eq!(Reader::new(text.as_bytes()).token(), Ok(Token::Int(number)));
         }
     }
 
@@ -157,7 +194,7 @@ mod tests {
             "-1:a",
             ":",
         ] {
-            let refused = Reader::new(text.as_bytes()).next();
+            let refused = Reader::new(text.as_bytes()).token();
             assert_eq!(refused, Err(Malformed(refused.expect_err(text).0)), "{text}");
         }
     }
@@ -167,7 +204,7 @@ mod tests {
         let nested = |depth: usize| ["l".repeat(depth), "e".repeat(depth)].concat().into_bytes();
         let skip = |bytes: &[u8]| {
             let mut reader = Reader::new(bytes);
-            let token = reader.next()?;
+            let token = reader.token()?;
             reader.skip(token)
         };
         assert_eq!(skip(&nested(16)), Ok(()));
