@@ -10,6 +10,7 @@ use rtor_plugin::strategy::host::{Instance, Poisoned};
 use rtor_plugin::strategy::{Strategy, Swarm};
 use rtor_plugin::{Entry, Level, Options, Services, Status};
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -163,34 +164,48 @@ fn each_bundled_strategy_answers_the_same_through_both_doors() {
     }
 }
 
+/// What the guest `id` wishes after each of these facts, told when it asks for them.
+fn wishes(registry: &Registry, id: &str, private: bool, facts: &[Fact<'_>]) -> Vec<Wish<'static>> {
+    let guests = registry.discoveries(&[id.to_owned()], &[], private, &|_| silent());
+    let mut guest = guests.expect("it starts").pop().expect("there is one").instance;
+    let mut wishes = Vec::new();
+    for fact in facts {
+        let now_us = guest.deadline().unwrap_or(0);
+        guest.handle(now_us, fact, &mut wishes).expect("it does not break");
+    }
+    wishes
+}
+
 #[test]
-fn the_tracker_guest_wishes_the_same_through_both_doors() {
-    let (_folder, file) = own("rtor_discovery_tracker");
-    let wishes = |registry: &Registry| {
-        let guests = registry.discoveries(&[], &[], true, &|_| silent()).expect("they start");
-        let mut guest = guests.into_iter().next().expect("there is one").instance;
-        let totals = Totals { left: 5, peers_wanted: 30, ..Totals::default() };
-        let trackers = ["udp://10.0.0.1:80", "http://t.example/a", "udp://t.example:1", "wss://x"];
-        let started = Fact::Started {
-            info_hash: &[7; 20],
-            peer_id: &[8; 20],
-            trackers: (0..).zip(trackers).map(|(tier, url)| Tracker { url, tier }).collect(),
-            seed: 99,
-            port: 1,
-            private: true,
-            totals,
-        };
-        let mut wishes: Vec<Wish<'static>> = Vec::new();
-        let (progress, stopped) = (Fact::Progress(totals), Fact::Stopped(totals));
-        for fact in [started, progress, Fact::Deadline, stopped, Fact::Deadline] {
-            let now_us = guest.deadline().unwrap_or(0);
-            guest.handle(now_us, &fact, &mut wishes).expect("it does not break");
-        }
-        wishes
+fn each_bundled_guest_wishes_the_same_through_both_doors() {
+    let totals = Totals { left: 5, peers_wanted: 30, ..Totals::default() };
+    let trackers = ["udp://10.0.0.1:80", "http://t.example/a", "udp://t.example:1", "wss://x"];
+    let started = |private| Fact::Started {
+        info_hash: &[7; 20],
+        peer_id: &[8; 20],
+        trackers: (0..).zip(trackers).map(|(tier, url)| Tracker { url, tier }).collect(),
+        seed: 99,
+        port: 1,
+        private,
+        totals,
     };
-    let (linked, loaded) = (wishes(&Registry::bundled()), wishes(&opened(&file)));
-    assert_eq!(linked, loaded);
-    assert_eq!(linked.last(), Some(&Wish::Finished));
+    let joined = |peer: u32| {
+        let addr = SocketAddr::from(([10, 0, 0, peer as u8], 80)).into();
+        Fact::PeerJoined { peer, addr, came_to_us: false, seed: false }
+    };
+    let payload = b"d5:added6:\x0a\0\0\x09\0\x50e";
+    let said = Fact::Extension { peer: 1, name: "ut_pex", payload };
+    let (progress, stopped) = (Fact::Progress(totals), Fact::Stopped(totals));
+    let facts = [joined(1), joined(2), said, progress, Fact::Deadline, stopped, Fact::Deadline];
+    for (id, private) in [("tracker", true), ("pex", false)] {
+        let (_folder, file) = own(&format!("rtor_discovery_{id}"));
+        let facts = [&[started(private)][..], &facts].concat();
+        let of = |registry: &Registry| wishes(registry, id, private, &facts);
+        let (linked, loaded) = (of(&Registry::bundled()), of(&opened(&file)));
+        assert_eq!(linked, loaded, "{id}");
+        assert!(linked.len() > 3, "{linked:?}");
+        assert_eq!(linked.last(), Some(&Wish::Finished));
+    }
 }
 
 /// The order in which a leech gets pieces of one block each from one seed: that in which it

@@ -72,6 +72,7 @@ const WORLD: &[&str] = &[
     "rtor_strategy_random",
     "rtor_strategy_streaming",
     "rtor_discovery_tracker",
+    "rtor_discovery_pex",
 ];
 
 /// Words that are in no source file.

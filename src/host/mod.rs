@@ -365,6 +365,7 @@ mod tests {
                 ("random", &["rtor.strategy/1"], bundled()),
                 ("streaming", &["rtor.strategy/1"], bundled()),
                 ("tracker", &["rtor.discovery/1"], bundled()),
+                ("pex", &["rtor.discovery/1"], bundled()),
             ]
         );
     }
@@ -402,14 +403,16 @@ mod tests {
     #[test]
     fn discovery_guests_are_chosen_and_left_out_by_name() {
         let registry = Registry::bundled();
-        let ids = |only: &[&str], without: &[&str]| -> Vec<&str> {
+        let ids = |only: &[&str], without: &[&str], private| -> Vec<&str> {
             let own = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
-            let guests = registry.discoveries(&own(only), &own(without), true, &silent);
+            let guests = registry.discoveries(&own(only), &own(without), private, &silent);
             guests.expect("they start").iter().map(|guest| guest.id).collect()
         };
-        assert_eq!(ids(&[], &[]), ["tracker"]);
-        assert_eq!(ids(&["tracker", "tracker"], &[]), ["tracker"]);
-        assert_eq!(ids(&[], &["tracker"]), [""; 0]);
+        assert_eq!(ids(&[], &[], false), ["tracker", "pex"]);
+        assert_eq!(ids(&[], &[], true), ["tracker"]);
+        assert_eq!(ids(&["pex", "tracker", "pex"], &[], false), ["pex", "tracker"]);
+        assert_eq!(ids(&[], &["tracker"], false), ["pex"]);
+        assert_eq!(ids(&["pex"], &[], true), [""; 0]);
         assert!(registry.discoveries(&[], &["trakcer".to_owned()], false, &silent).is_err());
     }
 }
