@@ -4,7 +4,7 @@ use super::output::{Event, Output, Why};
 use super::picker::{Arrival, Digest};
 use super::scheduler::spec_of;
 use super::time::Time;
-use super::{Engine, PeerId};
+use super::{Engine, Gone, PeerId};
 use crate::torrent::{Block, PieceIndex};
 use crate::wire::Message;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ impl Engine {
             session.downloaded_lately += u64::from(length);
             if !session.served {
                 session.served = true;
-                self.pool.served(session.addr);
+                self.pool.served(session.known_as);
             }
         }
         self.hungry.insert(peer);
@@ -117,8 +117,8 @@ impl Engine {
             self.hang_up(now, liar, Why::Poisoned, out);
         }
         // Whoever went long ago, or was banned already, is not here any more.
-        let Some((addr, came_to_us)) = self.gone.remove(&liar) else { return };
-        self.pool.ban(addr, came_to_us);
+        let Some(Gone { addr, known_as, came_to_us }) = self.gone.remove(&liar) else { return };
+        self.pool.ban(known_as, came_to_us);
         out.push(Output::Tell(Event::Banned { peer: liar, addr }));
         for block in self.picker.disowned(liar) {
             self.tally.wasted_bytes += u64::from(block.length());

@@ -117,6 +117,18 @@ impl Engine {
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
     }
 
+    /// The peer said where it listens. One that came to us is known as that from now on: others will
+    /// tell of it, and it need not be called while it is here.
+    pub(super) fn heard_where(&mut self, now: Time, peer: PeerId) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let unknown = session.came_to_us && session.known_as == session.addr;
+        let Some(port) = session.listens_on.filter(|port| unknown && *port != 0) else { return };
+        let listens_at = SocketAddr::new(session.addr.ip(), port);
+        if self.pool.came(now, listens_at) {
+            session.known_as = listens_at;
+        }
+    }
+
     /// What we have, in the shortest form that the peer understands.
     fn our_pieces(&self, fast: bool) -> Option<Message> {
         let have = self.picker.have();

@@ -95,6 +95,14 @@ struct Pending {
     guessed: bool,
 }
 
+/// A peer that left.
+#[derive(Clone, Copy, Debug)]
+struct Gone {
+    addr: SocketAddr,
+    known_as: SocketAddr,
+    came_to_us: bool,
+}
+
 /// One torrent.
 pub struct Engine {
     info: Arc<Info>,
@@ -120,9 +128,8 @@ pub struct Engine {
     complete_at_start: bool,
     pending: BTreeMap<PeerId, Pending>,
     sessions: Sessions,
-    /// Where the last of those that left were, and whether they had come to us: they may turn
-    /// out to have lied.
-    gone: BTreeMap<PeerId, (SocketAddr, bool)>,
+    /// The last of those that left: they may turn out to have lied.
+    gone: BTreeMap<PeerId, Gone>,
     /// Peers that may be asked for more.
     hungry: BTreeSet<PeerId>,
     /// Bytes a second of all peers that can be asked.
@@ -303,7 +310,7 @@ impl Engine {
     }
 
     fn source_of(&self, session: &Session) -> &str {
-        self.pool.source(session.addr).unwrap_or("incoming")
+        self.pool.source(session.known_as).unwrap_or("incoming")
     }
 
     fn start(&mut self, now: Time, out: &mut Vec<Output>) {
@@ -361,7 +368,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         match session.hear(now, message, &self.info.layout) {
             Err(fault) => {
-                self.pool.offended(session.addr);
+                self.pool.offended(session.known_as);
                 self.hang_up(now, peer, Why::Fault(fault), out);
             }
             Ok(said) => self.heard(now, peer, said, out),
@@ -370,7 +377,8 @@ impl Engine {
 
     fn heard(&mut self, now: Time, peer: PeerId, said: Said, out: &mut Vec<Output>) {
         match said {
-            Said::Nothing | Said::NotInterested | Said::Extensions => {}
+            Said::Nothing | Said::NotInterested => {}
+            Said::Extensions => self.heard_where(now, peer),
             Said::Pieces(new) => {
                 self.picker.joined(&new);
                 self.mind_interest(now, peer, out);
@@ -461,16 +469,16 @@ impl Engine {
             return;
         }
         let Some(session) = self.sessions.remove(&peer) else { return };
-        let addr = session.addr;
-        self.tally.ended(now, &session, self.pool.source(addr).unwrap_or("incoming"), &why);
-        self.pool.lost(now, addr);
+        let (addr, known_as) = (session.addr, session.known_as);
+        self.tally.ended(now, &session, self.pool.source(known_as).unwrap_or("incoming"), &why);
+        self.pool.lost(now, known_as);
         let owed = session.asked.iter().map(|asked| asked.block);
         let anew = self.picker.left(peer, &session.theirs, owed);
         out.extend(anew.into_iter().map(Output::Forget));
         if self.gone.len() >= GONE_MAX {
             self.gone.pop_first();
         }
-        self.gone.insert(peer, (addr, session.came_to_us));
+        self.gone.insert(peer, Gone { addr, known_as, came_to_us: session.came_to_us });
         out.push(Output::Tell(Event::Left { peer, addr, why }));
         let fact = Fact::PeerLeft { peer: peer.0, addr: Addr::from(addr) };
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));

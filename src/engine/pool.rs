@@ -108,6 +108,18 @@ impl Pool {
         }
     }
 
+    /// A peer that came to us listens at `addr`: it is not dialled while it is here. Whether it is
+    /// this peer's address, and not that of another that is here or is being dialled.
+    pub(super) fn came(&mut self, now: Time, addr: SocketAddr) -> bool {
+        self.found(now, addr, "incoming", false);
+        let idle = |known: &&Known| matches!(known.state, State::Idle(_));
+        let is_idle = self.known.get(&addr).filter(idle).is_some();
+        if is_idle {
+            self.connected(addr);
+        }
+        is_idle
+    }
+
     /// The peer was of use: earlier failures are forgiven.
     pub(super) fn served(&mut self, addr: SocketAddr) {
         if let Some(known) = self.known.get_mut(&addr) {

@@ -78,6 +78,8 @@ pub(super) enum Said {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) addr: SocketAddr,
+    /// Where the pool has it: where it listens, once that is known.
+    pub(super) known_as: SocketAddr,
     pub(super) came_to_us: bool,
     pub(super) joined: Time,
     pub(super) peer_id: [u8; 20],
@@ -164,6 +166,7 @@ impl Session {
         let unproven_bytes_max = two_pieces.max(UNPROVEN_BYTES_MAX);
         Self {
             addr,
+            known_as: addr,
             came_to_us,
             joined: now,
             peer_id: [0; 20],

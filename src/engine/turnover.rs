@@ -50,7 +50,7 @@ impl Engine {
         });
         let Some((.., peer)) = useless.min() else { return false };
         if let Some(session) = self.sessions.get(&peer) {
-            self.pool.replaced(session.addr);
+            self.pool.replaced(session.known_as);
         }
         self.hang_up(now, peer, Why::Replaced, out);
         true

@@ -110,3 +110,21 @@ fn nothing_is_guessed_of_who_is_near_or_when_there_are_pieces_to_tell_of() {
     assert_eq!(call(&mut Told::new(0), SECOND_US / 1000).1, []);
     assert_eq!(call(&mut Told::new(2), SECOND_US / 5).1, []);
 }
+
+#[test]
+fn a_peer_that_came_to_us_is_not_called_where_it_listens_while_it_is_here() {
+    let mut told = Told::new(0);
+    let came = told.peer(9);
+    let payload = Bytes::from_static(b"d1:pi7000ee");
+    told.tell(Input::Received(came, Message::Extended { id: 0, payload }));
+    let listens_at = SocketAddr::from(([10, 0, 0, 9], 7000));
+    told.tell(Input::Named(listens_at));
+    let dials = |told: &Told| {
+        told.out.iter().any(|out| matches!(out, Output::Dial(_, addr) if *addr == listens_at))
+    };
+    assert!(!dials(&told), "{:?}", told.out);
+    told.tell(Input::Lost(came, "it closed the connection".to_owned()));
+    told.now = told.now + 3 * SECOND_US;
+    told.tell(Input::Deadline);
+    assert!(dials(&told), "it is gone, and may be called: {:?}", told.out);
+}
