@@ -22,7 +22,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// What the info dictionary says, with its raw bytes beside it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
     /// The raw bytes as they lay in the file: what the info hash is the hash of.
     pub raw: Bytes,
@@ -103,6 +103,20 @@ impl Info {
             roots: Vec::new(),
             findings: Vec::new(),
         }
+    }
+
+    /// What stands in for the info dictionary of a magnet until that is known: no piece, no file.
+    #[must_use]
+    pub fn unknown(hashes: InfoHashes) -> Self {
+        let mut info = Self::of_parts(Layout::unknown(), PieceHashes::V1(Vec::new()));
+        info.hashes = hashes;
+        info
+    }
+
+    /// Whether it is more than what stands in for one.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.layout.piece_count() > 0
     }
 
     /// Whether file `index` is written: not padding, and no symbolic link.

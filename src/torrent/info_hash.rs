@@ -82,6 +82,13 @@ impl InfoHashes {
             (None, None) => [0; 20],
         }
     }
+
+    /// Whether `raw` is the info dictionary that they name.
+    #[must_use]
+    pub fn are_of(&self, raw: &[u8]) -> bool {
+        let v1 = self.v1.is_none_or(|hash| hash == InfoHashV1::of(raw));
+        v1 && self.v2.is_none_or(|hash| hash == InfoHashV2::of(raw))
+    }
 }
 
 impl fmt::Display for InfoHashes {

@@ -173,6 +173,18 @@ impl Layout {
         Ok(Self { piece_length: piece, piece_count, total_length, files: entries, by_file })
     }
 
+    /// The layout of a torrent of which nothing is known: no piece, no file.
+    #[must_use]
+    pub(super) const fn unknown() -> Self {
+        Self {
+            piece_length: BLOCK_LENGTH,
+            piece_count: 0,
+            total_length: 0,
+            files: Vec::new(),
+            by_file: false,
+        }
+    }
+
     /// Bytes of a piece; the last may be shorter.
     #[must_use]
     pub const fn piece_length(&self) -> u32 {

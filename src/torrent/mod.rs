@@ -16,6 +16,7 @@ pub mod magnet;
 pub mod media;
 pub mod metainfo;
 pub mod metainfo_error;
+pub mod metainfo_file;
 pub mod path_conflict;
 pub mod piece_hash;
 pub mod piece_length;

@@ -8,7 +8,9 @@ pub mod fault;
 pub mod frame;
 pub mod handshake;
 pub mod message;
+pub mod metadata;
 
 pub use fault::Fault;
 pub use handshake::Handshake;
 pub use message::{BlockSpec, Message};
+pub use metadata::MetadataMessage;
