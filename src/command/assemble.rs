@@ -61,7 +61,7 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
     let mut manifest = source::load(args.source.as_deref(), &usual, env)?.manifest;
     let pieces = args.pieces.clone().or_else(|| source::fetched_to(&manifest, StoreKind::Pieces));
     let info = super::resolved(manifest.torrent())?;
-    let selection = Selection { files: args.files.clone(), range: None };
+    let selection = Selection::of_files(args.files.clone());
     let wanted = selection.wanted_files(&info.layout)?;
     let store = PieceStore::open(&env.path(pieces.unwrap_or(usual)), Arc::clone(&info))?;
     let assembly = Assembly {

@@ -9,7 +9,9 @@ use super::source::{self, STORE_DEFAULT};
 use crate::disk::{PieceStore, Store};
 use crate::env::Env;
 use crate::error::{Error, Exit};
+use crate::manifest::Manifest;
 use crate::manifest::fetch::StoreKind;
+use crate::torrent::Info;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 /// Download pieces into a store that verify and assemble work on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A .torrent, http(s) URL of one, or manifest
+    /// A .torrent, http(s) URL of one, magnet URI, info hash, or manifest
     #[arg(value_name = "SOURCE")]
     source: Option<OsString>,
     /// The piece store
@@ -68,13 +70,13 @@ impl Download {
 /// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
     let manifest = source::load(args.source.as_deref(), &args.pieces, env)?.manifest;
-    let info = super::downloadable(manifest.torrent())?;
-    let store = PieceStore::make(&env.path(&args.pieces), Arc::clone(&info))?;
-    store.write_manifest(&manifest.to_bytes())?;
-    let target = Target {
-        store: Store::Pieces(store),
-        kind: StoreKind::Pieces,
-        path: args.pieces.display().to_string(),
+    let folder = env.path(&args.pieces);
+    let make = move |manifest: &Manifest, info: &Arc<Info>| {
+        let store = PieceStore::make(&folder, Arc::clone(info))?;
+        store.write_manifest(&manifest.to_bytes())?;
+        Ok(Store::Pieces(store))
     };
-    download::run(globals, env, manifest, &info, &args.download.choice(), target)
+    let path = args.pieces.display().to_string();
+    let target = Target { kind: StoreKind::Pieces, path, make: Box::new(make) };
+    download::run(globals, env, manifest, &args.download.choice(), target)
 }

@@ -7,7 +7,9 @@ use super::source::{self, STORE_DEFAULT};
 use crate::disk::{FileStore, Store};
 use crate::env::Env;
 use crate::error::{Error, Exit};
+use crate::manifest::Manifest;
 use crate::manifest::fetch::StoreKind;
+use crate::torrent::Info;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 /// Download straight into the final files.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A .torrent, http(s) URL of one, or manifest
+    /// A .torrent, http(s) URL of one, magnet URI, info hash, or manifest
     #[arg(value_name = "SOURCE")]
     source: Option<OsString>,
     /// Where the files go
@@ -35,15 +37,14 @@ pub struct Args {
 /// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
     let manifest = source::load(args.source.as_deref(), Path::new(STORE_DEFAULT), env)?.manifest;
-    let info = super::downloadable(manifest.torrent())?;
-    if let Some(conflict) = &info.conflict {
-        return Err(Error::input(conflict).hint("`rtor fetch` can keep its pieces"));
-    }
-    let store = FileStore::make(&env.path(&args.output), Arc::clone(&info), args.force)?;
-    let target = Target {
-        store: Store::Files(store),
-        kind: StoreKind::Files,
-        path: args.output.display().to_string(),
+    let (folder, force) = (env.path(&args.output), args.force);
+    let make = move |_: &Manifest, info: &Arc<Info>| {
+        if let Some(conflict) = &info.conflict {
+            return Err(Error::input(conflict).hint("`rtor fetch` can keep its pieces"));
+        }
+        Ok(Store::Files(FileStore::make(&folder, Arc::clone(info), force)?))
     };
-    download::run(globals, env, manifest, &info, &args.download.choice(), target)
+    let path = args.output.display().to_string();
+    let target = Target { kind: StoreKind::Files, path, make: Box::new(make) };
+    download::run(globals, env, manifest, &args.download.choice(), target)
 }

@@ -17,6 +17,7 @@ mod selection;
 mod signals;
 pub mod sim;
 pub mod source;
+mod swarm;
 pub mod verify;
 
 use crate::disk::{DiskError, named_file};
@@ -53,14 +54,13 @@ fn resolved(torrent: &Torrent) -> Result<Arc<Info>, Error> {
     })
 }
 
-/// The info dictionary of a torrent that is to be downloaded.
-fn downloadable(torrent: &Torrent) -> Result<Arc<Info>, Error> {
-    let info = resolved(torrent)?;
+/// Whether rtor can download a torrent or magnet.
+fn is_downloadable(torrent: &Torrent) -> Result<(), Error> {
     if torrent.hashes.v1.is_none() {
         let sentence = "this torrent is v2 only, and rtor can download v1 and hybrid ones so far";
         return Err(Error::input(sentence).hint("decode, analyze and verify work on it"));
     }
-    Ok(info)
+    Ok(())
 }
 
 /// Bytes that `$SSL_CERT_FILE` may have: that of a distribution has 200 KiB.

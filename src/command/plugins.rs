@@ -32,7 +32,7 @@ pub enum Action {
 /// If a file that the user named is no plugin.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
     let Args { action: None | Some(Action::List) } = args;
-    let registry = super::download::registry(globals, env)?;
+    let registry = super::swarm::registry(globals, env)?;
     let text = match globals.form(env) {
         Form::Json => document(&registry).to_bytes(),
         Form::Table => drawn(env.width(), &registry).into_bytes(),

@@ -53,6 +53,8 @@ pub(super) struct Show {
     wanted_bytes: u64,
     total_pieces: usize,
     have: usize,
+    /// That of a magnet came.
+    metadata: bool,
     rate: f64,
     last: Option<(f64, u64)>,
     /// Lines that were said, so that a failing tracker is not reported again and again.
@@ -65,10 +67,8 @@ impl Show {
         to_terminal: bool,
         lines_from: Option<Level>,
         events: Option<Box<dyn Write>>,
-        wanted_bytes: u64,
-        total_pieces: usize,
     ) -> Self {
-        let bar = ProgressBar::new(wanted_bytes);
+        let bar = ProgressBar::new(0);
         bar.set_draw_target(target(to_terminal));
         let style = ProgressStyle::with_template("{bar:30} {percent:>3} % {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -76,13 +76,20 @@ impl Show {
             bar,
             events,
             lines_from,
-            wanted_bytes,
-            total_pieces,
+            wanted_bytes: 0,
+            total_pieces: 0,
             have: 0,
+            metadata: false,
             rate: 0.0,
             last: None,
             said: std::collections::BTreeSet::new(),
         }
+    }
+
+    /// What there is to come is known.
+    pub(super) fn knows(&mut self, wanted_bytes: u64, total_pieces: usize) {
+        (self.wanted_bytes, self.total_pieces) = (wanted_bytes, total_pieces);
+        self.bar.set_length(wanted_bytes);
     }
 
     /// Takes the bar away.
@@ -94,6 +101,20 @@ impl Show {
         if self.lines_from.is_some_and(|from| level >= from) && self.said.insert(line.clone()) {
             let line = sanitize(&line).into_owned();
             self.bar.suspend(|| eprintln!("{line}"));
+        }
+    }
+
+    fn message(&self, progress: &Progress) -> String {
+        let peers = progress.peers;
+        match (self.total_pieces, self.metadata) {
+            (0, false) => format!("looking for the metadata  {peers} peers"),
+            (0, true) => "checking what is there".to_owned(),
+            (total, _) => format!(
+                "{}/{total} pieces  {}/s  {peers} peers{}",
+                self.have,
+                table::size(self.rate as u64),
+                eta(progress.left_bytes, self.rate),
+            ),
         }
     }
 
@@ -123,6 +144,11 @@ impl Watch for Show {
             Event::Failed(piece) => {
                 self.line(Level::Info, format!("piece {} failed its check", piece.get()));
             }
+            Event::Metadata(bytes) => {
+                self.metadata = true;
+                let size = table::size(*bytes as u64);
+                self.line(Level::Info, format!("the metadata is here: {size}"));
+            }
             Event::Verified(_)
             | Event::Completed
             | Event::Found { .. }
@@ -146,14 +172,7 @@ impl Watch for Show {
         }
         self.last = Some((progress.seconds, progress.downloaded_bytes));
         self.bar.set_position(self.wanted_bytes.saturating_sub(progress.left_bytes));
-        self.bar.set_message(format!(
-            "{}/{} pieces  {}/s  {} peers{}",
-            self.have,
-            self.total_pieces,
-            table::size(self.rate as u64),
-            progress.peers,
-            eta(progress.left_bytes, self.rate),
-        ));
+        self.bar.set_message(self.message(progress));
         if self.events.is_some() {
             self.write_event(&EventLine::Progress {
                 t: progress.seconds,
@@ -197,6 +216,7 @@ fn event_line(t: f64, event: &Event) -> Option<EventLine<'_>> {
         Event::Verified(piece) => EventLine::PieceVerified { t, piece: piece.get() },
         Event::Failed(piece) => EventLine::PieceFailed { t, piece: piece.get() },
         Event::Completed => EventLine::Completed { t },
+        Event::Metadata(bytes) => EventLine::Metadata { t, bytes: *bytes },
         Event::Found { guest, source, new, told } => {
             EventLine::PeersFound { t, by: guest, source, new: *new, told: *told }
         }

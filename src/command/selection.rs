@@ -1,7 +1,7 @@
 //! `--files` and `--range`: which pieces of a torrent the user wants.
 
 use crate::error::Error;
-use crate::torrent::{Bitfield, Layout, piece_list};
+use crate::torrent::{Bitfield, Layout, Torrent, magnet, piece_list};
 
 /// `--files` and `--range`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -12,15 +12,37 @@ pub(super) struct Selection {
     /// Only these pieces: `0-499`, `500-`, `7,9`
     #[arg(long, value_name = "FIRST-LAST")]
     pub(super) range: Option<String>,
+    /// Ranges of files that a magnet selects.
+    #[arg(skip)]
+    selected: Vec<(u32, u32)>,
 }
 
 impl Selection {
+    /// Of files that the user named.
+    #[must_use]
+    pub(super) fn of_files(files: Vec<String>) -> Self {
+        Self { files, ..Self::default() }
+    }
+
+    /// With the files that a magnet selects (BEP 53), if the user named none.
+    #[must_use]
+    pub(super) fn or_of(&self, torrent: &Torrent) -> Self {
+        let mut selection = self.clone();
+        if selection.files.is_empty() {
+            selection.selected = torrent.select.clone();
+        }
+        selection
+    }
+
     /// The files that are meant; all of them if none was named. Padding files never are.
     ///
     /// # Errors
     /// If a pattern is malformed, or nothing matches one.
     pub(super) fn wanted_files(&self, layout: &Layout) -> Result<Vec<bool>, Error> {
         let files = layout.files();
+        if !self.selected.is_empty() {
+            return self.selected_files(layout);
+        }
         if self.files.is_empty() {
             return Ok(files.iter().map(|file| !file.pad).collect());
         }
@@ -36,6 +58,22 @@ impl Selection {
         Ok(wanted)
     }
 
+    /// The files that a magnet selects; those that the torrent does not have are passed over.
+    fn selected_files(&self, layout: &Layout) -> Result<Vec<bool>, Error> {
+        let is_selected = |file: u32| self.selected.iter().any(|(a, b)| (*a..=*b).contains(&file));
+        let files = (0..).zip(layout.files());
+        let wanted: Vec<bool> =
+            files.map(|(index, file)| is_selected(index) && !file.pad).collect();
+        if !wanted.contains(&true) {
+            let so = magnet::select_text(&self.selected);
+            return Err(Error::input(format!(
+                "the magnet selects no file of its torrent: `so={so}`"
+            ))
+            .hint("`--files '*'` takes all of them"));
+        }
+        Ok(wanted)
+    }
+
     /// The pieces that are meant.
     ///
     /// # Errors
@@ -43,7 +81,8 @@ impl Selection {
     pub(super) fn wanted_pieces(&self, layout: &Layout) -> Result<Bitfield, Error> {
         let files = self.wanted_files(layout)?;
         let mut pieces = Bitfield::new(layout.piece_count());
-        for file in (0..files.len()).filter(|file| files[*file] || self.files.is_empty()) {
+        let all = self.files.is_empty() && self.selected.is_empty();
+        for file in (0..files.len()).filter(|file| files[*file] || all) {
             layout.pieces_of(file).for_each(|piece| {
                 pieces.insert(piece as usize);
             });
@@ -99,7 +138,8 @@ mod tests {
 
     fn check(files: &[&str], range: Option<&str>, pieces: &str) {
         let files = files.iter().map(|f| (*f).to_owned()).collect();
-        let selection = Selection { files, range: range.map(str::to_owned) };
+        let selection =
+            Selection { files, range: range.map(str::to_owned), ..Selection::default() };
         let wanted = selection.wanted_pieces(&layout()).expect("a selection");
         assert_eq!(piece_list::format(&wanted), pieces);
     }
@@ -121,12 +161,30 @@ mod tests {
     }
 
     #[test]
+    fn a_magnet_selects_files_unless_the_user_does() {
+        let mut torrent = Torrent::from_hex(&"1".repeat(40)).expect("a hash");
+        torrent.select = vec![(2, 2), (7, 9)];
+        let pieces = |files: &[&str]| {
+            let files = files.iter().map(|f| (*f).to_owned()).collect();
+            let selection = Selection { files, ..Selection::default() }.or_of(&torrent);
+            selection.wanted_pieces(&layout()).map(|wanted| piece_list::format(&wanted))
+        };
+        assert_eq!(pieces(&[]).expect("one file"), "2");
+        assert_eq!(pieces(&["0"]).expect("the user's"), "0-1");
+        torrent.select = vec![(1, 1), (4, 9)];
+        let selection = Selection::default().or_of(&torrent);
+        let why = selection.wanted_pieces(&layout()).expect_err("padding and files that are none");
+        assert!(why.to_string().contains("selects no file of its torrent: `so=1,4-9`"), "{why}");
+    }
+
+    #[test]
     fn what_matches_nothing_is_an_error() {
         for (files, range) in
             [("*.avi", None), ("9", None), ("1", None), ("[", None), ("0", Some("9"))]
         {
             let range = range.map(str::to_owned);
-            let selection = Selection { files: vec![files.to_owned()], range };
+            let selection =
+                Selection { files: vec![files.to_owned()], range, ..Selection::default() };
             assert!(selection.wanted_pieces(&layout()).is_err(), "{files}");
         }
     }

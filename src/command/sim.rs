@@ -39,7 +39,7 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
     let named = Path::new(&args.scenario);
     let scenario = read(named, env)?;
     let plan = plan(args, &scenario);
-    let registry = super::download::registry(globals, env)?;
+    let registry = super::swarm::registry(globals, env)?;
     let services: Arc<dyn Services> = Arc::new(Quiet);
     // Whether every strategy is there is asked before the play begins.
     for group in &plan.groups {

@@ -1,7 +1,7 @@
 //! Deeds: what the engine wants done, done.
 
 use super::outcome::Watch;
-use super::{Driver, conn};
+use super::{Driver, Storage, conn};
 use crate::engine::{Event, Input, Output, PeerId};
 use crate::net::{dial, http};
 use crate::wire::{BlockSpec, Message};
@@ -22,25 +22,39 @@ impl Driver {
                 self.outgoing.remove(&peer);
                 self.connections.remove(&peer);
             }
-            Output::Keep(block, data) => {
-                self.last_arrival = Instant::now();
-                self.disk.keep(block, data);
-            }
-            Output::Check(piece, tell_blocks) => self.disk.check(piece, tell_blocks),
-            Output::Forget(piece) => self.disk.forget(piece),
-            Output::Discard(block) => self.disk.discard(block),
-            Output::Load(peer, piece, spec) => {
-                self.loads_asked += 1;
-                let BlockSpec { offset, length, .. } = spec;
-                self.loads.insert(self.loads_asked, (peer, spec));
-                self.disk.load(self.loads_asked, piece, offset, length);
-            }
+            Output::Keep(..)
+            | Output::Check(..)
+            | Output::Forget(_)
+            | Output::Discard(_)
+            | Output::Load(..) => self.act_on_disk(output),
+            Output::Learned(info) => self.learned = Some(info),
             Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
             Output::HttpGet(guest, ticket, url) => self.http_get(guest, ticket, url),
             Output::Resolve(guest, ticket, host, port) => self.resolve(guest, ticket, host, port),
             // No guest that is bundled today wishes it.
             Output::JoinMulticast(_) => {}
             Output::Tell(event) => self.told(&event, watch),
+        }
+    }
+
+    fn act_on_disk(&mut self, output: Output) {
+        // Without a disk nothing is known of the torrent, and nothing of it is here.
+        let Some(Storage { disk, .. }) = &mut self.storage else { return };
+        match output {
+            Output::Keep(block, data) => {
+                self.last_arrival = Instant::now();
+                disk.keep(block, data);
+            }
+            Output::Check(piece, tell_blocks) => disk.check(piece, tell_blocks),
+            Output::Forget(piece) => disk.forget(piece),
+            Output::Discard(block) => disk.discard(block),
+            Output::Load(peer, piece, spec) => {
+                self.loads_asked += 1;
+                let BlockSpec { offset, length, .. } = spec;
+                self.loads.insert(self.loads_asked, (peer, spec));
+                disk.load(self.loads_asked, piece, offset, length);
+            }
+            _ => {}
         }
     }
 

@@ -14,16 +14,18 @@ mod outcome;
 pub use outcome::{End, Outcome, Progress, Watch};
 
 use crate::disk::{Disk, DiskError, Done};
-use crate::engine::{Config, Engine, Input, Output, PeerId, Time};
+use crate::engine::{Config, Content, Engine, Input, Output, PeerId, Time};
 use crate::net::Outgoing;
 use crate::net::http::Http;
 use crate::net::{
     Buffers, ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener,
     Newcomer,
 };
+use crate::torrent::{Info, MetainfoError};
 use crate::wire::BlockSpec;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -43,16 +45,27 @@ pub enum DriverError {
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The info dictionary that a magnet names is none that can be used.
+    #[error("the metadata of this magnet can't be used: {0}")]
+    Metadata(#[from] MetainfoError),
+}
+
+/// Where a torrent's data goes.
+pub struct Storage {
+    /// The disk, and where its workers' answers arrive.
+    pub disk: Disk,
+    /// Sender's other end was given to the disk.
+    pub done: mpsc::UnboundedReceiver<Done>,
 }
 
 /// What a torrent is run with.
 pub struct Setup {
     /// The engine's part; its port is filled in here.
     pub engine: Config,
-    /// The disk, and where its workers' answers arrive.
-    pub disk: Disk,
-    /// Sender's other end was given to the disk.
-    pub done: mpsc::UnboundedReceiver<Done>,
+    /// `None` for a magnet, until it is resolved.
+    pub storage: Option<Storage>,
+    /// Bytes that all buffers together may have.
+    pub memory_max: u64,
     /// Where to listen; `None`: the usual port, or any.
     pub listen: Option<SocketAddr>,
     /// Peers that the user or the torrent named.
@@ -77,14 +90,16 @@ pub async fn run(
     stop: &mut Stop,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, DriverError> {
-    let mut driver = Driver::open(setup)?;
-    driver.feed(Input::Started, watch);
-    let end = driver.turn_until_end(stop, watch).await?;
-    driver.leave(stop, watch).await?;
-    if end == End::Complete {
-        driver.disk.store().finish()?;
-    }
-    Ok(driver.outcome(end))
+    Driver::open(setup, watch)?.download(stop, watch).await
+}
+
+/// What became of a magnet.
+#[derive(Debug)]
+pub enum Learned {
+    /// It is resolved.
+    Info(Arc<Info>),
+    /// It is not, and that was the end.
+    Ended(End),
 }
 
 /// What the loop waits for.
@@ -96,11 +111,13 @@ enum Woken {
     Stop,
 }
 
-struct Driver {
+/// One torrent on its way. Of a magnet, [`learn`](Self::learn) comes first, then
+/// [`begin`](Self::begin); then, as of every torrent, [`download`](Self::download).
+pub struct Driver {
     engine: Engine,
     began: Instant,
-    disk: Disk,
-    done: mpsc::UnboundedReceiver<Done>,
+    storage: Option<Storage>,
+    learned: Option<Result<Arc<Info>, MetainfoError>>,
     /// Kept so that the channel never closes; connections have clones.
     facts_from: mpsc::Sender<Fact>,
     facts: mpsc::Receiver<Fact>,
@@ -129,26 +146,30 @@ struct Driver {
 }
 
 impl Driver {
-    fn open(setup: Setup) -> Result<Self, DriverError> {
-        let Setup { mut engine, disk, done, listen, peers, go_on, timeout, http } = setup;
+    /// Opens the port and begins to look for peers.
+    ///
+    /// # Errors
+    /// If the port can't be had.
+    pub fn open(setup: Setup, watch: &mut dyn Watch) -> Result<Self, DriverError> {
+        let Setup { mut engine, storage, memory_max, listen, peers, go_on, timeout, http } = setup;
         let (facts_from, facts) = mpsc::channel(FACTS_WAITING_MAX);
         let (answers_from, answers) = mpsc::unbounded_channel();
         let listener = Listener::open(listen, &facts_from)?;
         engine.port = listener.port();
         let datagrams = Datagrams::open(listener.ip(), listener.port(), &facts_from);
         let from = Some(listener.ip()).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED);
-        let buffers = Buffers::new(disk.memory_max());
+        let buffers = Buffers::new(memory_max);
         let began = Instant::now();
         let mut engine = Engine::new(engine);
         let mut outputs = Vec::new();
         for addr in peers {
             engine.handle(Time(0), Input::Named(addr), &mut outputs);
         }
-        Ok(Self {
+        let mut driver = Self {
             engine,
             began,
-            disk,
-            done,
+            storage,
+            learned: None,
             facts_from,
             facts,
             buffers,
@@ -171,7 +192,95 @@ impl Driver {
             failed: None,
             parked: false,
             farewell: false,
-        })
+        };
+        driver.feed(Input::Started, watch);
+        Ok(driver)
+    }
+
+    /// Waits until the info dictionary of a magnet is whole.
+    ///
+    /// # Errors
+    /// If it is none that can be used.
+    pub async fn learn(
+        &mut self,
+        stop: &mut Stop,
+        watch: &mut dyn Watch,
+    ) -> Result<Learned, DriverError> {
+        loop {
+            if let Some(learned) = self.learned.take() {
+                self.last_arrival = Instant::now();
+                return Ok(Learned::Info(learned?));
+            }
+            if self.waited_in_vain() {
+                return Ok(Learned::Ended(End::NothingArrived));
+            }
+            if let Woken::Stop = self.turn(stop, watch).await {
+                return Ok(Learned::Ended(End::Stopped));
+            }
+        }
+    }
+
+    /// Goes on talking to peers until `work` is done.
+    pub async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        stop: &mut Stop,
+        watch: &mut dyn Watch,
+    ) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => {
+                    self.last_arrival = Instant::now();
+                    return result;
+                }
+                // Who is to stop at once hears of it from the same signal as we do.
+                _ = self.turn(stop, watch) => {}
+            }
+        }
+    }
+
+    /// A magnet is resolved, and its data goes there.
+    pub fn begin(&mut self, storage: Storage, content: Content, watch: &mut dyn Watch) {
+        self.storage = Some(storage);
+        self.feed(Input::Learned(Box::new(content)), watch);
+    }
+
+    /// Goes on until it is complete, stopped, or nothing arrives.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub async fn download(
+        mut self,
+        stop: &mut Stop,
+        watch: &mut dyn Watch,
+    ) -> Result<Outcome, DriverError> {
+        let end = self.turn_until_end(stop, watch).await?;
+        self.finish(end, stop, watch).await
+    }
+
+    /// Says good-bye.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub async fn finish(
+        mut self,
+        end: End,
+        stop: &mut Stop,
+        watch: &mut dyn Watch,
+    ) -> Result<Outcome, DriverError> {
+        self.leave(stop, watch).await?;
+        if end == End::Complete
+            && let Some(storage) = &self.storage
+        {
+            storage.disk.store().finish()?;
+        }
+        Ok(self.outcome(end))
+    }
+
+    fn waited_in_vain(&self) -> bool {
+        self.timeout.is_some_and(|most| self.last_arrival.elapsed() >= most)
     }
 
     fn now(&self) -> Time {
@@ -191,7 +300,7 @@ impl Driver {
             if self.engine.is_complete() && !self.go_on {
                 return Ok(End::Complete);
             }
-            if self.timeout.is_some_and(|most| self.last_arrival.elapsed() >= most) {
+            if self.waited_in_vain() {
                 return Ok(End::NothingArrived);
             }
             if let Woken::Stop = self.turn(stop, watch).await {
@@ -204,7 +313,10 @@ impl Driver {
     /// unfinished pieces go to disk meanwhile.
     async fn leave(&mut self, stop: &mut Stop, watch: &mut dyn Watch) -> Result<(), DriverError> {
         self.feed(Input::Stopped, watch);
-        self.disk.park();
+        match &mut self.storage {
+            Some(storage) => storage.disk.park(),
+            None => self.parked = true,
+        }
         let begun = Instant::now();
         let mut hurry = false;
         loop {
@@ -248,12 +360,16 @@ impl Driver {
             self.engine.deadline().map(|time| self.began + Duration::from_micros(time.0));
         let until = deadline.map_or(self.progress_due, |deadline| deadline.min(self.progress_due));
         let clock = tokio::time::sleep_until(until.into());
-        self.disk.pinned(self.buffers.pinned_bytes());
-        let takes_facts = self.disk.takes_blocks(Buffers::more_bytes(self.connections.len()));
+        let more_bytes = Buffers::more_bytes(self.connections.len());
+        let pinned_bytes = self.buffers.pinned_bytes();
+        let takes_facts = self.storage.as_mut().is_none_or(|storage| {
+            storage.disk.pinned(pinned_bytes);
+            storage.disk.takes_blocks(more_bytes)
+        });
         tokio::select! {
             biased;
             Some(()) = stop.recv() => Woken::Stop,
-            Some(done) = self.done.recv() => Woken::Done(done),
+            Some(done) = done(&mut self.storage) => Woken::Done(done),
             Some(input) = self.answers.recv() => Woken::Answer(input),
             _ = self.facts.recv_many(&mut self.batch, BATCH_MAX), if takes_facts => Woken::Facts,
             () = clock => Woken::Clock,
@@ -347,9 +463,17 @@ impl Driver {
             report: self.engine.report(self.now()),
             have: self.engine.have().clone(),
             seconds: self.began.elapsed().as_secs_f64(),
-            memory_peak: self.disk.memory_peak(),
+            memory_peak: self.storage.map_or(0, |storage| storage.disk.memory_peak()),
             port: self.listener.port(),
         }
+    }
+}
+
+/// The next answer of a disk's workers; never, if there is no disk.
+async fn done(storage: &mut Option<Storage>) -> Option<Done> {
+    match storage {
+        Some(storage) => storage.done.recv().await,
+        None => std::future::pending().await,
     }
 }
 

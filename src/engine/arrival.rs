@@ -112,7 +112,7 @@ impl Engine {
 
     /// `peer` is proven to have sent bad bytes: it is gone for good, and what it sent of
     /// unfinished pieces with it.
-    fn condemn(&mut self, now: Time, liar: PeerId, out: &mut Vec<Output>) {
+    pub(super) fn condemn(&mut self, now: Time, liar: PeerId, out: &mut Vec<Output>) {
         if self.sessions.get(&liar).is_some() {
             self.hang_up(now, liar, Why::Poisoned, out);
         }

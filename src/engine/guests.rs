@@ -3,6 +3,7 @@
 //! The engine sees guests by number; a guest that breaks is left out from then on, with one
 //! warning.
 
+use super::learn::METADATA_ID;
 use super::time::Time;
 use rtor_plugin::discovery::host::Instance;
 use rtor_plugin::discovery::{Answer, Fact, Wish};
@@ -15,8 +16,8 @@ pub struct Guest {
     pub instance: Instance,
 }
 
-/// The first extended message id that we hand out; 0 is the handshake's (BEP 10).
-const FIRST_EXTENSION_ID: u8 = 1;
+/// The first extended message id that we hand out.
+const FIRST_EXTENSION_ID: u8 = METADATA_ID + 1;
 /// How often a guest may be told that its deadline has passed: one that leaves it in the past
 /// must not turn the loop into a spin.
 const DEADLINE_US_MIN: u64 = 10_000;
@@ -25,6 +26,8 @@ pub(super) struct Guests {
     guests: Vec<Guest>,
     finished: Vec<bool>,
     warned: Vec<bool>,
+    /// Nothing is said to them, nor heard of them.
+    silenced: Vec<bool>,
     /// No deadline of a guest before this.
     rest_until: Vec<Time>,
     /// Extension names by the id under which we want them, with the guest that speaks them.
@@ -49,9 +52,22 @@ impl Guests {
             extensions: extensions.collect(),
             finished: vec![false; guests.len()],
             warned: vec![false; guests.len()],
+            silenced: vec![false; guests.len()],
             rest_until: vec![Time(0); guests.len()],
             guests,
         }
+    }
+
+    /// The torrent turned out to be private (BEP 27): only guests that say `on_private` go on. The
+    /// names of the others.
+    pub(super) fn keep_private(&mut self) -> Vec<String> {
+        let guests = self.guests.iter().zip(&mut self.silenced);
+        let others = guests.filter(|(guest, _)| !guest.instance.on_private());
+        let names = others.map(|(guest, silenced)| {
+            *silenced = true;
+            guest.id.clone()
+        });
+        names.collect()
     }
 
     /// Tells every guest.
@@ -69,7 +85,7 @@ impl Guests {
         fact: &Fact<'_>,
         wished: &mut Vec<Wished>,
     ) -> Answer {
-        let Some(guest) = self.guests.get_mut(number) else {
+        let Some(guest) = self.guests.get_mut(number).filter(|_| !self.silenced[number]) else {
             return Answer::Declined;
         };
         let mut wishes = Vec::new();
@@ -125,18 +141,25 @@ impl Guests {
     }
 
     fn deadline_of(&mut self, number: usize) -> Option<Time> {
+        if self.silenced[number] {
+            return None;
+        }
         let due_us = self.guests[number].instance.deadline()?;
         Some(Time(due_us).max(self.rest_until[number]))
     }
 
     /// `m` of our extension handshake (BEP 10).
     pub(super) fn extensions(&self) -> impl Iterator<Item = (&'static str, u8)> + '_ {
-        self.extensions.iter().map(|(id, name, _)| (*name, *id))
+        let heard = self.extensions.iter().filter(|(.., guest)| !self.silenced[*guest]);
+        heard.map(|(id, name, _)| (*name, *id))
     }
 
     /// Whether every guest has said good-bye, or cannot.
     pub(super) fn all_finished(&self) -> bool {
-        self.guests.iter().zip(&self.finished).all(|(g, done)| *done || g.instance.poisoned())
+        (0..self.guests.len()).all(|number| {
+            let broken = self.guests[number].instance.poisoned();
+            self.finished[number] || self.silenced[number] || broken
+        })
     }
 
     /// Guests that broke since this was last asked.

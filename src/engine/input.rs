@@ -1,7 +1,7 @@
 //! [`Input`]: everything that can happen to an engine.
 
-use super::PeerId;
 use super::picker::Digest;
+use super::{Content, PeerId};
 use crate::torrent::PieceIndex;
 use crate::wire::{BlockSpec, Handshake, Message};
 use bytes::Bytes;
@@ -41,6 +41,8 @@ pub enum Input {
     HttpReplied(usize, u64, Result<(u32, Bytes), String>),
     /// A look-up of guest number `.0` ended: addresses, or why not.
     Resolved(usize, u64, Result<Vec<SocketAddr>, String>),
+    /// After [`Output::Learned`](super::Output::Learned): what is there and wanted.
+    Learned(Box<Content>),
     /// Guest number `.0` called `wake`.
     Woken(usize),
     /// Say good-bye: no new requests, `stopped` to trackers.

@@ -1,10 +1,12 @@
 //! How conversations begin: dials, newcomers, handshakes, and what is said first.
 
+use super::learn::METADATA_ID;
 use super::output::{Event, Output, Why};
 use super::session::{self, Session};
 use super::time::{SECOND_US, Time};
 use super::{Engine, PeerId, Pending};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
+use crate::wire::metadata::METADATA_NAME;
 use crate::wire::{Fault, Handshake, Message};
 use bytes::Bytes;
 use rtor_plugin::Addr;
@@ -31,7 +33,8 @@ impl Engine {
     }
 
     pub(super) fn dialled(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
-        let nothing_yet = self.picker.have_count() == 0 && !self.is_complete();
+        let nothing_yet =
+            self.knows_metadata() && self.picker.have_count() == 0 && !self.is_complete();
         let Some(pending) = self.pending.get_mut(&peer) else { return };
         // Whoever is far is asked to unchoke us before we know what it has: that saves a round
         // trip. aria2 forgets what comes with a handshake: so this is said only while we have no
@@ -109,6 +112,11 @@ impl Engine {
             let pieces = self.our_pieces(theirs.fast());
             out.extend(pieces.map(|message| Output::Send(peer, message)));
         }
+        if !self.knows_metadata() {
+            // It will have something for us, and may unchoke us meanwhile.
+            (session.we_are_interested, session.interest_guessed) = (true, true);
+            out.push(Output::Send(peer, Message::Interested));
+        }
         self.sessions.insert(peer, session);
         let (addr, came_to_us) = (pending.addr, pending.came_to_us);
         out.push(Output::Tell(Event::Joined { peer, addr, came_to_us }));
@@ -140,13 +148,15 @@ impl Engine {
         }
     }
 
-    fn extension_handshake(&self) -> Message {
+    pub(super) fn extension_handshake(&self) -> Message {
+        let ours = (METADATA_NAME, METADATA_ID);
+        let ids = self.guests.extensions().chain([ours]);
         let handshake = ExtensionHandshake {
-            ids: self.guests.extensions().map(|(name, id)| (name.to_owned(), id)).collect(),
+            ids: ids.map(|(name, id)| (name.to_owned(), id)).collect(),
             client: Some(self.client.clone()),
             reqq: Some(session::REQUESTS_QUEUED_MAX as u32),
             port: (self.port != 0).then_some(self.port),
-            metadata_size: None,
+            metadata_size: self.metadata_size(),
         };
         Message::Extended { id: HANDSHAKE_ID, payload: handshake.encode() }
     }

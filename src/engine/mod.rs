@@ -8,11 +8,14 @@
 mod arrival;
 pub mod chance;
 mod choker;
+mod early;
 mod guests;
 mod input;
 mod late;
+mod learn;
 mod let_go;
 mod meeting;
+mod metadata;
 pub mod output;
 mod pace;
 pub mod picker;
@@ -33,11 +36,12 @@ pub use output::{Event, Output, Why};
 pub use tally::{PeerReport, Report};
 pub use time::Time;
 
-use crate::torrent::{Bitfield, Block, Info, PieceIndex};
-use crate::wire::{Handshake, Message};
+use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Info, PieceIndex};
+use crate::wire::{Fault, Handshake, Message};
 use chance::Chance;
 use choker::Choker;
 use guests::Guests;
+use metadata::Metadata;
 use picker::{Picker, Rank};
 use pool::Pool;
 use rtor_plugin::Addr;
@@ -56,7 +60,8 @@ pub struct PeerId(pub u32);
 /// What a download is to be. There is no default: fetch, get, seed and the simulator each say
 /// what they mean.
 pub struct Config {
-    /// The torrent.
+    /// The torrent; of a magnet, [`Info::unknown`]: then there is [`Output::Learned`] before
+    /// anything else, and what is there and wanted is said by [`Input::Learned`].
     pub info: Arc<Info>,
     /// Our own 20 bytes (BEP 20).
     pub peer_id: [u8; 20],
@@ -82,6 +87,23 @@ pub struct Config {
     pub guests: Vec<Guest>,
 }
 
+/// A torrent's content: what there is of it, and what is to be.
+#[derive(Debug)]
+pub struct Content {
+    /// The torrent.
+    pub info: Arc<Info>,
+    /// As in [`Config`].
+    pub have: Bitfield,
+    /// As in [`Config`].
+    pub wanted: Bitfield,
+    /// As in [`Config`].
+    pub partial: Vec<(PieceIndex, Vec<usize>)>,
+}
+
+/// What is said to be to come of a torrent of which nothing is known: to trackers, 0 would be a
+/// seed.
+const LEFT_BYTES_UNKNOWN: u64 = BLOCK_LENGTH as u64;
+
 /// Peers that are gone whose addresses are kept.
 const GONE_MAX: usize = 1000;
 
@@ -106,6 +128,8 @@ struct Gone {
 /// One torrent.
 pub struct Engine {
     info: Arc<Info>,
+    /// The info dictionary on its way, if it is not known.
+    metadata: Option<Metadata>,
     handshake: Handshake,
     client: String,
     trackers: Vec<Vec<String>>,
@@ -157,9 +181,11 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let Config { info, have, wanted, seed, .. } = config;
-        let complete_at_start = have.is_full();
+        let metadata = Self::metadata_of(&info);
+        let complete_at_start = metadata.is_none() && have.is_full();
         let picker = Picker::new(Arc::clone(&info), have, &wanted, seed);
         Self {
+            metadata,
             handshake: Handshake::new(info.hashes.on_the_wire(), config.peer_id),
             client: config.client,
             trackers: config.trackers,
@@ -248,6 +274,7 @@ impl Engine {
                 self.http_replied(now, guest, ticket, &reply, out);
             }
             Input::Resolved(guest, ticket, found) => self.resolved(now, guest, ticket, found, out),
+            Input::Learned(content) => self.learned(now, *content, out),
             Input::Woken(guest) => self.tell_guest(now, guest, &Fact::Woken, out),
             Input::Stopped => self.stop(now, out),
             Input::Deadline => {}
@@ -282,7 +309,7 @@ impl Engine {
     /// Whether every wanted piece is verified.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.picker.wanted_left() == 0
+        self.metadata.is_none() && self.picker.wanted_left() == 0
     }
 
     /// Bytes of wanted pieces that are still to come.
@@ -315,11 +342,7 @@ impl Engine {
 
     fn start(&mut self, now: Time, out: &mut Vec<Output>) {
         self.started = true;
-        for (piece, blocks) in std::mem::take(&mut self.partial) {
-            if self.picker.resumed(piece, &blocks) {
-                out.push(Output::Check(piece, false));
-            }
-        }
+        self.resume_partial(out);
         let trackers = std::mem::take(&mut self.trackers);
         let tiers = (0..).zip(&trackers);
         let fact = Fact::Started {
@@ -336,6 +359,15 @@ impl Engine {
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
     }
 
+    /// Blocks of an earlier run are taken up.
+    fn resume_partial(&mut self, out: &mut Vec<Output>) {
+        for (piece, blocks) in std::mem::take(&mut self.partial) {
+            if self.picker.resumed(piece, &blocks) {
+                out.push(Output::Check(piece, false));
+            }
+        }
+    }
+
     fn stop(&mut self, now: Time, out: &mut Vec<Output>) {
         if std::mem::replace(&mut self.stopping, true) {
             return;
@@ -350,10 +382,11 @@ impl Engine {
     }
 
     fn totals(&self) -> Totals {
+        let left = self.picker.left_bytes();
         Totals {
             uploaded: self.tally.uploaded_bytes,
             downloaded: self.tally.downloaded_bytes,
-            left: self.picker.left_bytes(),
+            left: if self.knows_metadata() { left } else { LEFT_BYTES_UNKNOWN },
             peers: self.sessions.len() as u32,
             peers_wanted: self.peers_wanted() as u32,
         }
@@ -367,18 +400,26 @@ impl Engine {
     fn received(&mut self, now: Time, peer: PeerId, message: Message, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         match session.hear(now, message, &self.info.layout) {
-            Err(fault) => {
-                self.pool.offended(session.known_as);
-                self.hang_up(now, peer, Why::Fault(fault), out);
-            }
+            Err(fault) => self.offends(now, peer, fault, out),
             Ok(said) => self.heard(now, peer, said, out),
         }
+    }
+
+    /// The peer broke the protocol.
+    fn offends(&mut self, now: Time, peer: PeerId, fault: Fault, out: &mut Vec<Output>) {
+        if let Some(session) = self.sessions.get(&peer) {
+            self.pool.offended(session.known_as);
+        }
+        self.hang_up(now, peer, Why::Fault(fault), out);
     }
 
     fn heard(&mut self, now: Time, peer: PeerId, said: Said, out: &mut Vec<Output>) {
         match said {
             Said::Nothing | Said::NotInterested => {}
-            Said::Extensions => self.heard_where(now, peer),
+            Said::Extensions => {
+                self.heard_where(now, peer);
+                self.offered_metadata(now, peer, out);
+            }
             Said::Pieces(new) => {
                 self.picker.joined(&new);
                 self.mind_interest(now, peer, out);
@@ -406,6 +447,9 @@ impl Engine {
             Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
             Said::LateBlock(block, data) => self.late_block_came(now, peer, block, data, out),
             Said::Request => self.load_requests(now, peer, out),
+            Said::Extension(learn::METADATA_ID, payload) => {
+                self.heard_metadata(now, peer, &payload, out);
+            }
             Said::Extension(id, payload) => {
                 self.with_guests(now, out, |guests, wished| {
                     guests.extension(now, peer.0, id, &payload, wished);
@@ -469,6 +513,9 @@ impl Engine {
             return;
         }
         let Some(session) = self.sessions.remove(&peer) else { return };
+        if let Some(metadata) = &mut self.metadata {
+            metadata.left(peer);
+        }
         let (addr, known_as) = (session.addr, session.known_as);
         self.tally.ended(now, &session, self.pool.source(known_as).unwrap_or("incoming"), &why);
         self.pool.lost(now, known_as);

@@ -1,11 +1,12 @@
 //! [`Output`]: everything that an engine can want done, and [`Event`]: what it has to tell.
 
 use super::PeerId;
-use crate::torrent::{Block, PieceIndex};
+use crate::torrent::{Block, Info, MetainfoError, PieceIndex};
 use crate::wire::{BlockSpec, Fault, Handshake, Message};
 use bytes::Bytes;
 use rtor_plugin::Level;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A deed for the rooms that touch the world.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,9 @@ pub enum Output {
     Resolve(usize, u64, String, u16),
     /// Join a multicast group.
     JoinMulticast(SocketAddr),
+    /// The info dictionary of a magnet came, and its hash is right; it may be none that can be
+    /// used. The download goes on with [`Input::Learned`](super::Input::Learned).
+    Learned(Result<Arc<Info>, MetainfoError>),
     /// Tell whoever listens.
     Tell(Event),
 }
@@ -71,6 +75,9 @@ pub enum Why {
     /// There is no room.
     #[error("there is no room")]
     Full,
+    /// The torrent is private, and the peer was not found by a tracker.
+    #[error("the torrent is private, and no tracker named it")]
+    Private,
     /// Neither of us has anything that the other wants.
     #[error("both have everything")]
     BothComplete,
@@ -113,6 +120,8 @@ pub enum Event {
     Failed(PieceIndex),
     /// Every wanted piece is verified.
     Completed,
+    /// The info dictionary of a magnet is whole: so many bytes.
+    Metadata(usize),
     /// A guest found peers that were not known.
     Found {
         /// The guest.

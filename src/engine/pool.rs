@@ -170,6 +170,17 @@ impl Pool {
         }
     }
 
+    /// Forgets those that wait to be dialled and were found by certain sources.
+    pub(super) fn forget(&mut self, found_by: impl Fn(&str) -> bool) {
+        let waits =
+            |known: &Known| matches!(known.state, State::Idle(_)) && found_by(&known.source);
+        let found = self.known.iter().filter(|(_, known)| waits(known)).map(|(addr, _)| *addr);
+        for addr in found.collect::<Vec<_>>() {
+            self.leave_state(addr);
+            self.known.remove(&addr);
+        }
+    }
+
     /// Whether a peer that comes from `addr` is to be sent away.
     pub(super) fn is_banned(&self, addr: SocketAddr) -> bool {
         self.banned.contains(&addr.ip())

@@ -45,7 +45,7 @@ impl Engine {
 
     /// Asks every hungry peer for as much as it may owe.
     pub(super) fn ask_hungry(&mut self, now: Time, out: &mut Vec<Output>) {
-        if self.stopping || self.hungry.is_empty() {
+        if self.stopping || self.hungry.is_empty() || !self.knows_metadata() {
             return;
         }
         self.picker.hurry(now, &mut *self.rank);

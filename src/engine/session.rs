@@ -4,12 +4,14 @@
 //! [`Said`], and knows what is out of order. It does not choose: which block, whom to unchoke
 //! and whether to hang up are the engine's.
 
+use super::early::Early;
 use super::let_go::LetGo;
 use super::pace::Pace;
 use super::serving::SERVING_FIRST;
 use super::time::{SECOND_US, Time};
 use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Layout, PieceIndex};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
+use crate::wire::metadata::METADATA_NAME;
 use crate::wire::{BlockSpec, Fault, Message};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -87,6 +89,8 @@ pub(super) struct Session {
     /// Both sides speak BEP 6: every request is answered, with its block or a reject.
     pub(super) fast: bool,
     pub(super) theirs: Bitfield,
+    /// What it said of its pieces while we knew none.
+    early: Early,
     pub(super) chokes_us: bool,
     pub(super) choked_by_us: bool,
     pub(super) is_interested: bool,
@@ -113,6 +117,10 @@ pub(super) struct Session {
     extension_ids: BTreeMap<String, u8>,
     /// Where it listens, if it said (`p`, BEP 10).
     pub(super) listens_on: Option<u16>,
+    /// Bytes of the info dictionary, if it has that (BEP 9).
+    pub(super) metadata_size: Option<u32>,
+    /// Pieces of the info dictionary that it had from us.
+    pub(super) metadata_served: usize,
     pub(super) downloaded_bytes: u64,
     pub(super) uploaded_bytes: u64,
     /// Since the choker's last round.
@@ -162,8 +170,6 @@ impl Span {
 
 impl Session {
     pub(super) fn new(now: Time, addr: SocketAddr, came_to_us: bool, layout: &Layout) -> Self {
-        let two_pieces = 2 * u64::from(layout.piece_length());
-        let unproven_bytes_max = two_pieces.max(UNPROVEN_BYTES_MAX);
         Self {
             addr,
             known_as: addr,
@@ -173,6 +179,7 @@ impl Session {
             client: None,
             fast: false,
             theirs: Bitfield::new(layout.piece_count()),
+            early: Early::default(),
             chokes_us: true,
             choked_by_us: true,
             is_interested: false,
@@ -192,13 +199,15 @@ impl Session {
             serving_from: now,
             extension_ids: BTreeMap::new(),
             listens_on: None,
+            metadata_size: None,
+            metadata_served: 0,
             downloaded_bytes: 0,
             uploaded_bytes: 0,
             downloaded_lately: 0,
             uploaded_lately: 0,
             served: false,
             is_proven: false,
-            unproven_bytes_max,
+            unproven_bytes_max: unproven_bytes_max(layout),
             stalled_since: None,
             choke_changed: now,
             busy: Span::default(),
@@ -214,6 +223,25 @@ impl Session {
         layout: &Layout,
     ) -> Result<Said, Fault> {
         self.last_heard = now;
+        if layout.piece_count() == 0 {
+            return self.hear_early(now, message, layout);
+        }
+        self.hear_known(now, message, layout)
+    }
+
+    /// What `message` means while nothing is known of the torrent.
+    fn hear_early(&mut self, now: Time, message: Message, layout: &Layout) -> Result<Said, Fault> {
+        match message {
+            Message::HaveAll if self.fast => self.early.has_all(),
+            Message::Have(piece) => self.early.has(piece)?,
+            Message::Bitfield(bits) => self.early.has_these(&bits),
+            // Blocks that nobody asked for, and requests for what nobody has, are faults.
+            _ => return self.hear_known(now, message, layout),
+        }
+        Ok(Said::Nothing)
+    }
+
+    fn hear_known(&mut self, now: Time, message: Message, layout: &Layout) -> Result<Said, Fault> {
         match message {
             Message::KeepAlive
             | Message::Unknown(_)
@@ -349,6 +377,7 @@ impl Session {
         }
         self.client = handshake.client.or_else(|| self.client.take());
         self.listens_on = handshake.port.or(self.listens_on);
+        self.metadata_size = handshake.metadata_size.or(self.metadata_size);
         for (name, id) in handshake.ids {
             // An id of 0 switches the extension off.
             if id == 0 {
@@ -363,6 +392,18 @@ impl Session {
     /// The id under which it wants messages of the extension `name`, if it speaks it.
     pub(super) fn extension_id(&self, name: &str) -> Option<u8> {
         self.extension_ids.get(name).copied()
+    }
+
+    /// The id under which it wants pieces of the info dictionary, and questions for them.
+    pub(super) fn metadata_id(&self) -> Option<u8> {
+        self.extension_id(METADATA_NAME)
+    }
+
+    /// The torrent is known now: the pieces that it has of it.
+    pub(super) fn learned(&mut self, layout: &Layout) -> Result<Bitfield, Fault> {
+        self.theirs = std::mem::take(&mut self.early).pieces(layout.piece_count())?;
+        self.unproven_bytes_max = self.unproven_bytes_max.max(unproven_bytes_max(layout));
+        Ok(self.theirs.clone())
     }
 
     /// Its handshake came so long after ours was sent. Who is far may send as much as it is asked
@@ -500,4 +541,9 @@ impl Session {
         self.asked_bytes -= u64::from(block.length());
         Some(asked)
     }
+}
+
+/// What a peer may send before a piece with a block of it was verified.
+fn unproven_bytes_max(layout: &Layout) -> u64 {
+    UNPROVEN_BYTES_MAX.max(2 * u64::from(layout.piece_length()))
 }

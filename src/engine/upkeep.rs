@@ -46,6 +46,7 @@ impl Engine {
             out.push(Output::Tell(Event::Report { level, guest, subject, text }));
         }
         self.drop_the_silent(now, out);
+        self.mind_metadata(now, out);
         self.relieve_stalled(now, out);
         self.relieve_slow(now, out);
         self.hurry_late(now, out);

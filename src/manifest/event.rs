@@ -35,6 +35,8 @@ pub enum EventLine<'a> {
     PieceFailed { t: f64, piece: u32 },
     /// Every wanted piece is verified.
     Completed { t: f64 },
+    /// The info dictionary of a magnet is whole.
+    Metadata { t: f64, bytes: usize },
     /// A plugin found peers; `new` of `told` were not known.
     PeersFound { t: f64, by: &'a str, source: &'a str, new: usize, told: usize },
     /// What a source said of the swarm; what it did not say is null.

@@ -37,10 +37,11 @@ pub mod sim;
 mod torrent;
 pub mod verify;
 
-use crate::torrent::{MetainfoError, Torrent};
+use crate::torrent::{Info, MetainfoError, Torrent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// The format that this room writes and reads.
 pub const FORMAT: u64 = 1;
@@ -142,6 +143,19 @@ impl Manifest {
     #[must_use]
     pub const fn torrent(&self) -> &Torrent {
         &self.torrent
+    }
+
+    /// The info dictionary of a magnet is known now.
+    pub fn learned(&mut self, info: Arc<Info>) {
+        self.torrent.hashes = info.hashes;
+        self.torrent.name = Some(info.name.clone());
+        self.torrent.info = Some(info);
+        let old = match self.document.remove("torrent") {
+            Some(Value::Object(old)) => old,
+            _ => Map::new(),
+        };
+        let section = torrent::write(&self.torrent, old);
+        self.document.insert("torrent".to_owned(), Value::Object(section));
     }
 
     /// Sets a verb's section.

@@ -439,9 +439,10 @@ impl World {
             }
             Output::Load(peer, _, spec) => self.load(node, peer, spec),
             Output::Tell(event) => self.told(node, &event),
-            // No discovery guest runs here yet: this is where a simulated tracker and a network
+            // Every torrent is known from the start, and no discovery guest runs here yet: this is where a simulated tracker and a network
             // of datagrams will answer.
-            Output::Datagram(..)
+            Output::Learned(_)
+            | Output::Datagram(..)
             | Output::HttpGet(..)
             | Output::Resolve(..)
             | Output::JoinMulticast(_) => {}
@@ -472,6 +473,7 @@ impl World {
             Event::Left { .. }
             | Event::Joined { .. }
             | Event::Failed(_)
+            | Event::Metadata(_)
             | Event::Found { .. }
             | Event::Heard { .. }
             | Event::Report { .. }

@@ -2,6 +2,7 @@
 
 mod late;
 mod lies;
+mod magnet;
 mod meeting;
 mod turnover;
 mod urgency;
@@ -11,10 +12,11 @@ use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
 use rtor::engine::{Config, Engine, Event, Input, Output, PeerId, Time, Why};
 use rtor::sim::torrent_of;
-use rtor::torrent::Bitfield;
+use rtor::torrent::{Bitfield, Info};
 use rtor::wire::{BlockSpec, Handshake, Message};
 use rtor_plugin::strategy::Swarm;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 const PIECES: u32 = 10;
 const BLOCK: u32 = 16 << 10;
@@ -47,8 +49,13 @@ impl Told {
 
     /// As [`Told::new`], of so many pieces and in another order.
     fn with(pieces: u32, have: u32, rank: Box<dyn Rank>) -> Self {
-        let info = torrent_of(pieces, 2 * BLOCK);
-        let mut had = Bitfield::new(pieces as usize);
+        Self::of(torrent_of(pieces, 2 * BLOCK), have, rank)
+    }
+
+    /// As [`Told::new`], of this torrent.
+    fn of(info: Arc<Info>, have: u32, rank: Box<dyn Rank>) -> Self {
+        let pieces = info.layout.piece_count();
+        let mut had = Bitfield::new(pieces);
         (0..have as usize).for_each(|piece| {
             had.insert(piece);
         });
@@ -60,7 +67,7 @@ impl Told {
             peer_id: *b"-RT0000-ourselves000",
             client: "test".to_owned(),
             have: had,
-            wanted: Bitfield::full(pieces as usize),
+            wanted: Bitfield::full(pieces),
             partial: Vec::new(),
             trackers: Vec::new(),
             port: 0,

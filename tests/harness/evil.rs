@@ -39,6 +39,8 @@ pub enum Trick {
     Silent,
     /// The same, and says which piece each request is for.
     Records,
+    /// Says that it has the metadata, of another size, and sends zeros.
+    WrongMetadata,
 }
 
 impl Trick {
@@ -67,6 +69,7 @@ impl Trick {
             Self::BadData => "bad-data",
             Self::Silent => "silent",
             Self::Records => "records",
+            Self::WrongMetadata => "wrong-metadata",
         }
     }
 }

@@ -9,6 +9,7 @@ to hang up and whether it did, `announced`.
 
 import json
 import os
+import re
 import socket
 import struct
 import sys
@@ -32,8 +33,9 @@ def say(event, **facts):
 
 
 def handshake():
-    # Plain BEP 3: no extension bits.
-    return b"\x13BitTorrent protocol" + bytes(8) + info_hash + b"-EV0001-" + os.urandom(12)
+    # Plain BEP 3, no extension bits; but for the trick that needs BEP 10.
+    extended = 0x10 if job["trick"] == "wrong-metadata" else 0
+    return b"\x13BitTorrent protocol" + bytes([0, 0, 0, 0, 0, extended, 0, 0]) + info_hash + b"-EV0001-" + os.urandom(12)
 
 
 def message(kind, payload=b""):
@@ -47,7 +49,9 @@ def bitfield(bits):
     return bytes(field)
 
 
-CHOKE, UNCHOKE, HAVE, BITFIELD, REQUEST, PIECE = 0, 1, 4, 5, 6, 7
+CHOKE, UNCHOKE, HAVE, BITFIELD, REQUEST, PIECE, EXTENDED = 0, 1, 4, 5, 6, 7, 20
+# Where it wants messages of ut_metadata, and how much it says there is.
+METADATA_ID, METADATA_BYTES = 3, 20_000
 whole = message(BITFIELD, bitfield(pieces))
 
 
@@ -71,6 +75,16 @@ def nothing(_payload):
     return b""
 
 
+def wrong_metadata(theirs, payload):
+    """Answers each request with zeros, under the id that the other side wants."""
+    piece = int(re.search(rb"5:piecei(\d+)e", payload)[1])
+    head = b"d8:msg_typei1e5:piecei%de10:total_sizei%dee" % (piece, METADATA_BYTES)
+    length = min(1 << 14, METADATA_BYTES - (piece << 14))
+    return message(EXTENDED, bytes([theirs]) + head + bytes(length))
+
+
+extensions = b"d1:md11:ut_metadatai%dee13:metadata_sizei%dee" % (METADATA_ID, METADATA_BYTES)
+
 TRICKS = {
     "garbage-handshake": (b"", nothing),
     "other-torrent": (b"", nothing),
@@ -86,6 +100,7 @@ TRICKS = {
     "bad-data": (whole + message(UNCHOKE), wrong_data),
     "silent": (whole + message(UNCHOKE), nothing),
     "records": (whole + message(UNCHOKE), nothing),
+    "wrong-metadata": (message(EXTENDED, b"\0" + extensions) + whole, nothing),
 }
 
 
@@ -102,7 +117,7 @@ def receive(peer, length):
 def play(peer):
     opening, answer = TRICKS[job["trick"]]
     began = time.monotonic()
-    hung_up, requested = True, 0
+    hung_up, requested, theirs = True, 0, None
     try:
         peer.settimeout(PATIENCE_S)
         receive(peer, 68)
@@ -120,6 +135,11 @@ def play(peer):
                 if requested == 1 or job["trick"] == "records":
                     say("requested", piece=block_of(body[1:])[0])
                 peer.sendall(answer(body[1:]))
+            elif body[:2] == bytes([EXTENDED, 0]) and job["trick"] == "wrong-metadata":
+                theirs = int(re.search(rb"11:ut_metadatai(\d+)e", body)[1])
+            elif body[:2] == bytes([EXTENDED, METADATA_ID]):
+                say("requested", piece=-1)
+                peer.sendall(wrong_metadata(theirs, body[2:]))
     except TimeoutError:
         hung_up = False
     except OSError:

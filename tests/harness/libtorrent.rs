@@ -6,6 +6,7 @@ use super::peer::{Job, Peer, Progress, START_PATIENCE};
 use super::process::Running;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// One libtorrent session with one torrent.
 pub struct Libtorrent {
@@ -16,9 +17,26 @@ pub struct Libtorrent {
 impl Libtorrent {
     /// Starts it and waits until it is ready.
     pub fn start(net: &Net, addr: SocketAddr, job: &Job) -> Self {
+        Self::told(net, addr, job, None)
+    }
+
+    /// Downloads a magnet from `peers` into `folder`.
+    pub fn magnet(
+        net: &Net,
+        addr: SocketAddr,
+        uri: &str,
+        folder: &Path,
+        peers: &[SocketAddr],
+    ) -> Self {
+        let job = Job { peers: peers.to_vec(), ..Job::of(Path::new(""), folder, false) };
+        Self::told(net, addr, &job, Some(uri))
+    }
+
+    fn told(net: &Net, addr: SocketAddr, job: &Job, magnet: Option<&str>) -> Self {
         let told = json!({
             "listen": addr.to_string(),
             "torrent": job.torrent,
+            "magnet": magnet,
             "data": job.data,
             "trackers": null,
             "max_up": job.up_bytes_per_second,

@@ -1,4 +1,4 @@
-"""One libtorrent peer: seeds or leeches one torrent, and tells how it goes.
+"""One libtorrent peer: seeds or leeches one torrent, or a magnet, and tells how it goes.
 
     libtorrent_peer.py '{"listen": "10.77.0.3:6881", "torrent": "x.torrent", "data": "dir", ...}'
 
@@ -51,7 +51,10 @@ everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_clas
 everyone.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1 << lt.session.global_peer_class_id)
 session.set_peer_class_filter(everyone)
 
-params = lt.load_torrent_file(job["torrent"])
+if job["magnet"]:
+    params = lt.parse_magnet_uri(job["magnet"])
+else:
+    params = lt.load_torrent_file(job["torrent"])
 params.save_path = job["data"]
 if job["trackers"] is not None:
     params.trackers = job["trackers"]

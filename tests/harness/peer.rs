@@ -98,7 +98,7 @@ impl Job {
         Self::of(torrent.path(), folder, false)
     }
 
-    fn of(torrent: &Path, data: &Path, seeds: bool) -> Self {
+    pub(super) fn of(torrent: &Path, data: &Path, seeds: bool) -> Self {
         Self {
             torrent: torrent.to_owned(),
             data: data.to_owned(),

@@ -4,6 +4,7 @@
 //! Every test ends with the same check: what arrived is what was seeded, byte for byte.
 
 mod hostile;
+mod magnets;
 mod pipeline;
 mod resume;
 mod seeders;

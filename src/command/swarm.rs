@@ -1,0 +1,206 @@
+//! What every verb needs that talks to a swarm: plugins, peers and trackers to begin with, and a
+//! [`Setup`] of them.
+
+use super::globals::Globals;
+use super::network::Network;
+use super::progress::Show;
+use crate::disk::named_file;
+use crate::driver::{DriverError, Setup, Storage};
+use crate::engine::{Config, Content, Guest};
+use crate::env::Env;
+use crate::error::Error;
+use crate::host::{Places, Registry};
+use crate::net::http::Http;
+use crate::torrent::{Bitfield, Info, Torrent};
+use rtor_plugin::{Level, Services};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The peer id's first eight bytes: who we are (BEP 20).
+const PEER_ID_PREFIX: &[u8; 8] = b"-RT0100-";
+
+/// The plugins and everything else that can be wrong before a byte is sent.
+pub(super) struct Swarm {
+    rank: rtor_plugin::strategy::Ranker,
+    guests: Vec<Guest>,
+    trackers: Vec<Vec<String>>,
+    peers: Vec<SocketAddr>,
+    http: Http,
+    listen: Option<SocketAddr>,
+    peers_max: usize,
+    timeout: Option<Duration>,
+}
+
+impl Swarm {
+    /// Of `torrent`, by what the user chose.
+    ///
+    /// # Errors
+    /// If a plugin can't be had.
+    pub(super) fn make(
+        globals: &Globals,
+        env: &mut Env,
+        torrent: &Torrent,
+        strategy: &str,
+        network: &Network,
+    ) -> Result<Self, Error> {
+        let registry = registry(globals, env)?;
+        let services: Arc<dyn Services> = Arc::new(Complaints);
+        let rank = registry.ranker(strategy, Arc::clone(&services))?;
+        let Network { discover, no_discover, no_trackers, peer, listen, .. } = network;
+        let listens_at = listen.map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified());
+        let private = torrent.private();
+        let guests =
+            registry.discoveries(discover, no_discover, private, &|_| Arc::clone(&services))?;
+        let guests =
+            guests.into_iter().map(|g| Guest { id: g.id.to_owned(), instance: g.instance });
+        let named = torrent.peers.iter().filter_map(|peer| peer.parse().ok());
+        Ok(Self {
+            rank,
+            guests: guests.collect(),
+            trackers: if *no_trackers { Vec::new() } else { torrent.trackers.clone() },
+            peers: peer.iter().copied().chain(named).collect(),
+            http: super::http(env, listens_at)?,
+            listen: *listen,
+            peers_max: usize::from(network.max_peers),
+            timeout: network.timeout,
+        })
+    }
+
+    /// With what is there and where it goes; a magnet that is not resolved has neither.
+    ///
+    /// # Errors
+    /// If there is no randomness to be had.
+    pub(super) fn setup(
+        self,
+        content: Content,
+        storage: Option<Storage>,
+        memory_max: u64,
+        go_on: bool,
+    ) -> Result<Setup, Error> {
+        let Content { info, have, wanted, partial } = content;
+        Ok(Setup {
+            engine: Config {
+                info,
+                peer_id: peer_id()?,
+                client: concat!("rtor ", env!("CARGO_PKG_VERSION")).to_owned(),
+                have,
+                wanted,
+                partial,
+                trackers: self.trackers,
+                port: 0,
+                peers_max: self.peers_max,
+                seed: chance()?,
+                rank: Box::new(self.rank),
+                guests: self.guests,
+            },
+            storage,
+            memory_max,
+            listen: self.listen,
+            peers: self.peers,
+            go_on,
+            timeout: self.timeout,
+            http: self.http,
+        })
+    }
+}
+
+/// The content of a torrent of which only the hashes are known.
+pub(super) fn unknown(torrent: &Torrent) -> Content {
+    let nothing = || Bitfield::new(0);
+    let info = Arc::new(Info::unknown(torrent.hashes));
+    Content { info, have: nothing(), wanted: nothing(), partial: Vec::new() }
+}
+
+/// What turns while a swarm is talked to.
+///
+/// # Errors
+/// If the system refuses.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|why| Error::world(format!("no network: {why}")))
+}
+
+/// What a person and a script see of it.
+///
+/// # Errors
+/// If the file for events can't be made.
+pub(super) fn shown(globals: &Globals, env: &Env) -> Result<Show, Error> {
+    let bar = env.stderr_is_terminal() && !globals.quiet;
+    let lines_from = match (globals.quiet, globals.verbose) {
+        (true, _) => None,
+        (false, 0) => Some(Level::Warning),
+        (false, 1) => Some(Level::Info),
+        (false, _) => Some(Level::Debug),
+    };
+    Ok(Show::new(bar, lines_from, events(globals, env)?))
+}
+
+impl From<DriverError> for Error {
+    fn from(why: DriverError) -> Self {
+        match why {
+            DriverError::Disk(why) => why.into(),
+            DriverError::Listen(why) => Self::world(why),
+            DriverError::Metadata(_) => Self::input(why),
+        }
+    }
+}
+
+/// The plugins that can be used.
+///
+/// # Errors
+/// If a file that the user named is none.
+pub(super) fn registry(globals: &Globals, env: &mut Env) -> Result<Registry, Error> {
+    let exe = std::env::current_exe().ok();
+    let registry = Registry::open(&Places {
+        files: &globals.plugin,
+        plugin_path: env.var("RTOR_PLUGIN_PATH"),
+        data_home: env.var("XDG_DATA_HOME"),
+        home: env.var("HOME"),
+        exe: exe.as_deref(),
+        bundled: !globals.no_bundled,
+    })?;
+    if !globals.quiet {
+        let warnings: Vec<String> = registry.warnings().iter().map(ToString::to_string).collect();
+        warnings.iter().for_each(|warning| env.say(&format!("warning: {warning}")));
+    }
+    Ok(registry)
+}
+
+/// What a plugin says outside of its facts: straight to stderr.
+struct Complaints;
+
+impl Services for Complaints {
+    fn log(&self, level: Level, text: &str) {
+        if level >= Level::Warning {
+            eprintln!("{}", crate::sanitize::sanitize(text));
+        }
+    }
+}
+
+fn events(globals: &Globals, env: &Env) -> Result<Option<Box<dyn Write>>, Error> {
+    match &globals.events {
+        None => Ok(None),
+        Some(dash) if dash.as_os_str() == "-" => Ok(Some(Box::new(env.stdout_too()))),
+        Some(path) => Ok(Some(Box::new(named_file::create(&env.path(path))?))),
+    }
+}
+
+fn peer_id() -> Result<[u8; 20], Error> {
+    let mut id = [0; 20];
+    random(&mut id)?;
+    id[..PEER_ID_PREFIX.len()].copy_from_slice(PEER_ID_PREFIX);
+    Ok(id)
+}
+
+fn chance() -> Result<u64, Error> {
+    let mut seed = [0; 8];
+    random(&mut seed)?;
+    Ok(u64::from_le_bytes(seed))
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the seed comes from")]
+fn random(bytes: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(|why| Error::world(format!("no randomness to be had: {why}")))
+}
