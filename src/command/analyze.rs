@@ -1,11 +1,13 @@
 //! `rtor analyze`: which files matter, how files and pieces lie to each other, what is odd.
 //!
-//! It asks nobody: everything follows from the torrent. What only the file shows (trailing data,
+//! It asks nobody, unless `--swarm` says so: everything follows from the torrent. What only the file shows (trailing data,
 //! unsorted keys around the info dictionary) is known when SOURCE is the file, and not when it is
 //! a manifest.
 
 use super::globals::Globals;
+use super::network::Network;
 use super::source::{self, STORE_DEFAULT};
+use super::survey::{self, Surveyed};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::analysis::{Analysis, File, Finding, Shared};
@@ -23,10 +25,17 @@ const MAIN_SHARE: u64 = 4;
 const SHARED_SHOWN: usize = 10;
 
 /// Arguments of `rtor analyze`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A .torrent, http(s) URL, manifest, or `-`; left out: stdin, or the store's manifest
+    /// A .torrent, http(s) URL, manifest, or `-`; left out: stdin, or the store's manifest. With
+    /// --swarm a magnet or an info hash too
     pub source: Option<OsString>,
+    /// Look who is there and what they have, without downloading; --timeout says how long
+    #[arg(long)]
+    swarm: bool,
+    /// How to find and reach peers.
+    #[command(flatten)]
+    network: Network,
 }
 
 /// Runs it.
@@ -36,8 +45,15 @@ pub struct Args {
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
     let source::Loaded { mut manifest, findings } =
         source::load(args.source.as_deref(), Path::new(STORE_DEFAULT), env)?;
+    let swarm = match args.swarm {
+        false => None,
+        true => match survey::run(globals, env, &mut manifest, &args.network)? {
+            Surveyed::Swarm(swarm) => Some(swarm),
+            Surveyed::Ended(exit) => return Ok(exit),
+        },
+    };
     let info = super::resolved(manifest.torrent())?;
-    let analysis = analysis(manifest.torrent(), &info, findings);
+    let analysis = Analysis { swarm, ..analysis(manifest.torrent(), &info, findings) };
     manifest.set("analysis", &analysis);
     super::print(env, globals.form(env), &manifest, |width| described(&analysis, width))?;
     Ok(Exit::Done)
@@ -76,6 +92,7 @@ fn analysis(torrent: &Torrent, info: &Info, parsed: Vec<torrent::Finding>) -> An
         duplicate_files: duplicate_files(info),
         repeated_pieces: repeated_pieces(&info.pieces),
         findings: findings(torrent, info, parsed),
+        swarm: None,
     }
 }
 
@@ -211,6 +228,10 @@ fn described(analysis: &Analysis, width: usize) -> String {
         });
         text.push('\n');
         text.push_str(&table::list(width, &["severity", "rule", "finding"], &[], rows));
+    }
+    if let Some(swarm) = &analysis.swarm {
+        text.push('\n');
+        text.push_str(&survey::described(swarm, width));
     }
     text
 }

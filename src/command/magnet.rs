@@ -5,7 +5,7 @@ use super::globals::{Form, Globals};
 use super::network::Network;
 use super::signals::Signals;
 use super::source::{self, STORE_DEFAULT};
-use super::swarm::{self, Swarm};
+use super::swarm::{self, STRATEGY_OF_NOTHING, Swarm};
 use crate::disk::named_file;
 use crate::driver::{Driver, End, Learned};
 use crate::env::Env;
@@ -18,9 +18,6 @@ use std::sync::Arc;
 
 /// Bytes of buffers: an info dictionary at most, and what peers say beside it.
 const MEMORY_MAX: u64 = 64 << 20;
-/// No piece is asked for, so any order will do.
-const STRATEGY: &str = "rarest";
-
 /// Arguments of `rtor magnet`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -89,7 +86,8 @@ fn resolve(
     torrent: &Torrent,
 ) -> Result<Resolved, Error> {
     let mut signals = Signals::hear()?;
-    let swarm = Swarm::make(globals, env, torrent, STRATEGY, &args.network)?;
+    let swarm =
+        Swarm::make(globals, env, torrent, STRATEGY_OF_NOTHING, &args.network)?.only_to_look();
     let mut show = swarm::shown(globals, env)?;
     let setup = swarm.setup(swarm::unknown(torrent), None, MEMORY_MAX, false)?;
     let runtime = swarm::runtime()?;

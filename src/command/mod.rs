@@ -17,6 +17,7 @@ mod selection;
 mod signals;
 pub mod sim;
 pub mod source;
+mod survey;
 mod swarm;
 pub mod verify;
 

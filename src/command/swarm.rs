@@ -21,6 +21,9 @@ use std::time::Duration;
 /// The peer id's first eight bytes: who we are (BEP 20).
 const PEER_ID_PREFIX: &[u8; 8] = b"-RT0100-";
 
+/// Where no piece is asked for, any order will do.
+pub(super) const STRATEGY_OF_NOTHING: &str = "rarest";
+
 /// The plugins and everything else that can be wrong before a byte is sent.
 pub(super) struct Swarm {
     rank: rtor_plugin::strategy::Ranker,
@@ -31,6 +34,7 @@ pub(super) struct Swarm {
     listen: Option<SocketAddr>,
     peers_max: usize,
     timeout: Option<Duration>,
+    looks_only: bool,
 }
 
 impl Swarm {
@@ -65,7 +69,13 @@ impl Swarm {
             listen: *listen,
             peers_max: usize::from(network.max_peers),
             timeout: network.timeout,
+            looks_only: false,
         })
+    }
+
+    /// Nobody is to be asked for a piece.
+    pub(super) fn only_to_look(self) -> Self {
+        Self { looks_only: true, ..self }
     }
 
     /// With what is there and where it goes; a magnet that is not resolved has neither.
@@ -94,6 +104,7 @@ impl Swarm {
                 seed: chance()?,
                 rank: Box::new(self.rank),
                 guests: self.guests,
+                looks_only: self.looks_only,
             },
             storage,
             memory_max,

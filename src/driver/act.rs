@@ -60,6 +60,9 @@ impl Driver {
 
     fn told(&mut self, event: &Event, watch: &mut dyn Watch) {
         self.farewell |= *event == Event::Farewell;
+        if let Event::Joined { .. } | Event::Heard { .. } | Event::Found { new: 1.., .. } = event {
+            self.news_at = Instant::now();
+        }
         watch.told(self.began.elapsed().as_secs_f64(), event);
     }
 

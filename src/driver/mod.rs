@@ -11,7 +11,7 @@
 mod act;
 mod outcome;
 
-pub use outcome::{End, Outcome, Progress, Watch};
+pub use outcome::{End, Outcome, Progress, Seen, Watch};
 
 use crate::disk::{Disk, DiskError, Done};
 use crate::engine::{Config, Content, Engine, Input, Output, PeerId, Time};
@@ -33,6 +33,8 @@ use tokio::sync::mpsc;
 const BATCH_MAX: usize = FACTS_WAITING_MAX;
 /// How long guests have for their good-byes (trackers: `stopped`).
 const FAREWELL_WAIT: Duration = Duration::from_millis(1500);
+/// For so long nobody came and nobody was found: who is to come is here.
+const QUIET: Duration = Duration::from_secs(3);
 /// How often a watcher is told how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
@@ -139,6 +141,8 @@ pub struct Driver {
     go_on: bool,
     timeout: Option<Duration>,
     last_arrival: Instant,
+    /// When a peer came, or one was found.
+    news_at: Instant,
     progress_due: Instant,
     failed: Option<DiskError>,
     parked: bool,
@@ -188,6 +192,7 @@ impl Driver {
             go_on,
             timeout,
             last_arrival: began,
+            news_at: began,
             progress_due: began,
             failed: None,
             parked: false,
@@ -241,9 +246,31 @@ impl Driver {
         }
     }
 
+    /// Looks who is there, for `most` at the longest: until everybody who was called has answered
+    /// and there was no news for a while. `None` if it was told to stop.
+    pub async fn look(
+        &mut self,
+        most: Duration,
+        stop: &mut Stop,
+        watch: &mut dyn Watch,
+    ) -> Option<Seen> {
+        let begun = Instant::now();
+        self.news_at = begun;
+        loop {
+            let settled = self.news_at.elapsed() >= QUIET && !self.engine.waits_for_answers();
+            if settled || begun.elapsed() >= most {
+                let report = self.engine.report(self.now());
+                return Some(Seen { report, availability: self.engine.availability().to_vec() });
+            }
+            if let Woken::Stop = self.turn(stop, watch).await {
+                return None;
+            }
+        }
+    }
+
     /// A magnet is resolved, and its data goes there.
-    pub fn begin(&mut self, storage: Storage, content: Content, watch: &mut dyn Watch) {
-        self.storage = Some(storage);
+    pub fn begin(&mut self, storage: Option<Storage>, content: Content, watch: &mut dyn Watch) {
+        self.storage = storage;
         self.feed(Input::Learned(Box::new(content)), watch);
     }
 

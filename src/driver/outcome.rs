@@ -31,6 +31,15 @@ pub struct Outcome {
     pub port: u16,
 }
 
+/// Who was there.
+#[derive(Debug)]
+pub struct Seen {
+    /// Peers, and what they have.
+    pub report: Report,
+    /// How many of those that are here have each piece.
+    pub availability: Vec<u16>,
+}
+
 /// How far a run is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {

@@ -39,7 +39,7 @@ impl Engine {
         // Whoever is far is asked to unchoke us before we know what it has: that saves a round
         // trip. aria2 forgets what comes with a handshake: so this is said only while we have no
         // pieces to tell of, and our interest again when we know.
-        let guesses = nothing_yet && now.since_us(pending.since) >= FAR_US;
+        let guesses = nothing_yet && !self.looks_only && now.since_us(pending.since) >= FAR_US;
         *pending = Pending { since: now, guessed: guesses, ..*pending };
         out.push(Output::Greet(peer, self.handshake));
         if guesses {
@@ -112,7 +112,7 @@ impl Engine {
             let pieces = self.our_pieces(theirs.fast());
             out.extend(pieces.map(|message| Output::Send(peer, message)));
         }
-        if !self.knows_metadata() {
+        if !self.knows_metadata() && !self.looks_only {
             // It will have something for us, and may unchoke us meanwhile.
             (session.we_are_interested, session.interest_guessed) = (true, true);
             out.push(Output::Send(peer, Message::Interested));

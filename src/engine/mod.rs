@@ -85,6 +85,8 @@ pub struct Config {
     pub rank: Box<dyn Rank>,
     /// Who finds peers.
     pub guests: Vec<Guest>,
+    /// Only look who is there and what they have; say that we want nothing.
+    pub looks_only: bool,
 }
 
 /// A torrent's content: what there is of it, and what is to be.
@@ -135,6 +137,7 @@ pub struct Engine {
     trackers: Vec<Vec<String>>,
     port: u16,
     peers_max: usize,
+    looks_only: bool,
     seed: u64,
     rank: Box<dyn Rank>,
     picker: Picker,
@@ -191,6 +194,7 @@ impl Engine {
             trackers: config.trackers,
             port: config.port,
             peers_max: config.peers_max,
+            looks_only: config.looks_only,
             seed,
             rank: config.rank,
             wanted_at_start: picker.wanted_left(),
@@ -334,6 +338,18 @@ impl Engine {
     #[must_use]
     pub fn report(&self, now: Time) -> Report {
         self.tally.report(now, self.sessions.values().map(|s| (s, self.source_of(s))))
+    }
+
+    /// How many of the peers that are here have each piece.
+    #[must_use]
+    pub fn availability(&self) -> &[u16] {
+        self.picker.availability()
+    }
+
+    /// Whether somebody was called who has not answered.
+    #[must_use]
+    pub fn waits_for_answers(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     fn source_of(&self, session: &Session) -> &str {
@@ -483,6 +499,9 @@ impl Engine {
 
     /// The peer has, or has not, what is still to come.
     fn set_interest(&mut self, now: Time, peer: PeerId, interesting: bool, out: &mut Vec<Output>) {
+        if self.looks_only {
+            return;
+        }
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         let told = std::mem::replace(&mut session.we_are_interested, interesting) == interesting;
         let guessed = std::mem::take(&mut session.interest_guessed);

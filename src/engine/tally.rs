@@ -36,6 +36,8 @@ pub struct PeerReport {
     pub client: Option<String>,
     /// Who found it: `tracker`, `user`, `incoming`.
     pub source: String,
+    /// Pieces that it had, as far as it said.
+    pub pieces: usize,
     /// Bytes of blocks received from it.
     pub downloaded_bytes: u64,
     /// Bytes of blocks sent to it.
@@ -106,6 +108,7 @@ fn report_of(now: Time, session: &Session, source: &str, left: Option<String>) -
         addr: session.addr,
         client: session.client.clone(),
         source: source.to_owned(),
+        pieces: session.theirs.count(),
         downloaded_bytes: session.downloaded_bytes,
         uploaded_bytes: session.uploaded_bytes,
         connected_us: now.since_us(session.joined),

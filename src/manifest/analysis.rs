@@ -1,10 +1,11 @@
 //! The section `analysis`: which files matter, how pieces and files lie to each other, and what
 //! is odd.
 
+use super::swarm::Swarm;
 use serde::{Deserialize, Serialize};
 
 /// `analysis`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
     /// The file that the torrent is about, or several of them: paths.
     pub main: Vec<String>,
@@ -28,6 +29,9 @@ pub struct Analysis {
     pub repeated_pieces: usize,
     /// What is odd.
     pub findings: Vec<Finding>,
+    /// Who is there, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<Swarm>,
 }
 
 /// One element of `analysis.files`.

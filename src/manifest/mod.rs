@@ -34,6 +34,7 @@ pub mod fetch;
 pub mod plugins;
 pub mod scenario;
 pub mod sim;
+pub mod swarm;
 mod torrent;
 pub mod verify;
 

@@ -177,6 +177,7 @@ impl World {
             seed: self.seed ^ salt,
             rank,
             guests,
+            looks_only: false,
         });
         self.of_mut(node).came(engine);
         self.tell(node, Input::Started);

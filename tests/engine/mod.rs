@@ -75,6 +75,7 @@ impl Told {
             seed: 1,
             rank,
             guests: Vec::new(),
+            looks_only: false,
         });
         let mut told = Self { engine, out: Vec::new(), now: Time(0), handshake };
         told.tell(Input::Started);

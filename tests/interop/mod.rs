@@ -11,6 +11,7 @@ mod seeders;
 mod seeding;
 mod shapes;
 mod strategies;
+mod survey;
 mod trackers;
 
 use crate::harness::torrents::Recipe;

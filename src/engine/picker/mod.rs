@@ -358,6 +358,12 @@ impl Picker {
         self.open.len()
     }
 
+    /// How many peers have each piece.
+    #[must_use]
+    pub fn availability(&self) -> &[u16] {
+        &self.columns.availability
+    }
+
     /// Verified pieces.
     #[must_use]
     pub const fn have(&self) -> &Bitfield {

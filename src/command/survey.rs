@@ -1,0 +1,220 @@
+//! `rtor analyze --swarm`: who is there and what they have, without a byte of the content.
+
+use super::globals::Globals;
+use super::network::Network;
+use super::progress::Show;
+use super::signals::Signals;
+use super::swarm::{self, STRATEGY_OF_NOTHING};
+use crate::driver::{Driver, End, Learned, Progress, Seen, Watch};
+use crate::engine::{Content, Event, Report};
+use crate::env::Env;
+use crate::error::{Error, Exit};
+use crate::manifest::Manifest;
+use crate::manifest::swarm::{Found, Heard, Reached, Swarm};
+use crate::table;
+use crate::torrent::{Bitfield, piece_list};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of buffers: nobody sends much.
+const MEMORY_MAX: u64 = 64 << 20;
+/// How long it looks if the user does not say.
+const LOOK: Duration = Duration::from_secs(10);
+/// Peers that a table shows; JSON has all.
+const PEERS_SHOWN: usize = 20;
+
+/// What a look at a swarm gave.
+pub(super) enum Surveyed {
+    /// This.
+    Swarm(Swarm),
+    /// Nothing, and that was the end.
+    Ended(Exit),
+}
+
+/// Looks at the swarm of a torrent; of a magnet, the metadata is fetched first.
+///
+/// # Errors
+/// If a plugin or the port can't be had.
+pub(super) fn run(
+    globals: &Globals,
+    env: &mut Env,
+    manifest: &mut Manifest,
+    network: &Network,
+) -> Result<Surveyed, Error> {
+    let mut signals = Signals::hear()?;
+    let torrent = manifest.torrent();
+    let setup = swarm::Swarm::make(globals, env, torrent, STRATEGY_OF_NOTHING, network)?;
+    let known = torrent.info.clone();
+    let content = match &known {
+        Some(info) => everything(info),
+        None => swarm::unknown(torrent),
+    };
+    let setup = setup.only_to_look().setup(content, None, MEMORY_MAX, true)?;
+    let mut ears = Ears::new(swarm::shown(globals, env)?);
+    let runtime = swarm::runtime()?;
+    let stop = &mut signals.heard;
+    let seen = runtime.block_on(async {
+        let mut driver = Driver::open(setup, &mut ears)?;
+        if known.is_none() {
+            match driver.learn(stop, &mut ears).await? {
+                Learned::Ended(end) => {
+                    driver.finish(end, stop, &mut ears).await?;
+                    return Ok(Err(end));
+                }
+                Learned::Info(info) => {
+                    driver.begin(None, everything(&info), &mut ears);
+                    manifest.learned(info);
+                }
+            }
+        }
+        let seen = driver.look(network.timeout.unwrap_or(LOOK), stop, &mut ears).await;
+        driver.finish(End::Stopped, stop, &mut ears).await?;
+        Ok::<_, Error>(seen.ok_or(End::Stopped))
+    });
+    runtime.shutdown_background();
+    ears.show.finish();
+    Ok(match seen? {
+        Ok(seen) => Surveyed::Swarm(ears.swarm(&seen)),
+        Err(End::NothingArrived) => {
+            env.say("no peer sent the metadata: gave up");
+            Surveyed::Ended(Exit::No)
+        }
+        Err(_) => {
+            env.say("interrupted");
+            Surveyed::Ended(Exit::Interrupted)
+        }
+    })
+}
+
+/// All of it is to come, so everybody who has something is of interest.
+fn everything(info: &Arc<crate::torrent::Info>) -> Content {
+    let count = info.layout.piece_count();
+    let (have, wanted) = (Bitfield::new(count), Bitfield::full(count));
+    Content { info: Arc::clone(info), have, wanted, partial: Vec::new() }
+}
+
+/// Hears what is told of the swarm, and passes it on.
+struct Ears {
+    show: Show,
+    trackers: BTreeMap<String, Heard>,
+    found: BTreeMap<String, usize>,
+}
+
+impl Ears {
+    const fn new(show: Show) -> Self {
+        Self { show, trackers: BTreeMap::new(), found: BTreeMap::new() }
+    }
+
+    fn swarm(self, seen: &Seen) -> Swarm {
+        let Seen { report, availability } = seen;
+        let least = availability.iter().copied().min().unwrap_or(0);
+        let mut rarest = Bitfield::new(availability.len());
+        for (piece, holders) in availability.iter().enumerate() {
+            if *holders == least {
+                rarest.insert(piece);
+            }
+        }
+        let rarest_count = rarest.count();
+        let more = (availability.len() - rarest_count) as f64 / availability.len().max(1) as f64;
+        let of = availability.len();
+        let found = self.found.into_iter();
+        Swarm {
+            trackers: self.trackers.into_values().collect(),
+            found: found.map(|(by, peers)| Found { by, peers }).collect(),
+            seeds: report.peers.iter().filter(|peer| peer.pieces == of).count(),
+            peers: peers(report, of),
+            distributed_copies: f64::from(least) + more,
+            rarest_availability: least,
+            rarest_count,
+            rarest_pieces: piece_list::format(&rarest),
+        }
+    }
+}
+
+impl Watch for Ears {
+    fn told(&mut self, seconds: f64, event: &Event) {
+        match event {
+            Event::Heard { source, seeds, leeches, downloads, .. } => {
+                let url = source.clone();
+                let new = || Heard { url, seeds: None, leeches: None, downloads: None };
+                let heard = self.trackers.entry(source.clone()).or_insert_with(new);
+                // A scrape says what an announce does not, and the other way round.
+                heard.seeds = seeds.or(heard.seeds);
+                heard.leeches = leeches.or(heard.leeches);
+                heard.downloads = downloads.or(heard.downloads);
+            }
+            Event::Found { guest, new, .. } => {
+                *self.found.entry(guest.clone()).or_default() += new;
+            }
+            _ => {}
+        }
+        self.show.told(seconds, event);
+    }
+
+    fn progressed(&mut self, progress: &Progress) {
+        self.show.progressed(progress);
+    }
+}
+
+fn peers(report: &Report, of: usize) -> Vec<Reached> {
+    let peer = |peer: &crate::engine::PeerReport| Reached {
+        addr: peer.addr.to_string(),
+        client: peer.client.clone(),
+        source: peer.source.clone(),
+        pieces: peer.pieces,
+        percent: peer.pieces as f64 * 100.0 / of.max(1) as f64,
+    };
+    report.peers.iter().map(peer).collect()
+}
+
+/// For people.
+pub(super) fn described(swarm: &Swarm, width: usize) -> String {
+    let found = swarm.found.iter().map(|found| format!("{} by {}", found.peers, found.by));
+    let facts = [
+        (
+            "reached",
+            format!("{} of {}", counted(swarm.seeds, "seed"), counted(swarm.peers.len(), "peer")),
+        ),
+        ("found", found.collect::<Vec<_>>().join(", ")),
+        ("copies", format!("{:.3}", swarm.distributed_copies)),
+        (
+            "rarest",
+            format!(
+                "{} at {}: {}",
+                counted(swarm.rarest_count, "piece"),
+                counted(usize::from(swarm.rarest_availability), "peer"),
+                swarm.rarest_pieces
+            ),
+        ),
+    ];
+    let mut text = table::facts(width, facts);
+    let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |n| n.to_string());
+    if !swarm.trackers.is_empty() {
+        let rows = swarm.trackers.iter().map(|heard| {
+            let Heard { url, seeds, leeches, downloads } = heard;
+            vec![count(*seeds), count(*leeches), count(*downloads), url.clone()]
+        });
+        text.push('\n');
+        let heads = ["seeds", "leeches", "downloads", "tracker"];
+        text.push_str(&table::list(width, &heads, &[0, 1, 2], rows));
+    }
+    if !swarm.peers.is_empty() {
+        let rows = swarm.peers.iter().take(PEERS_SHOWN).map(|peer| {
+            let client = peer.client.clone().unwrap_or_else(|| "?".to_owned());
+            vec![format!("{:.1} %", peer.percent), peer.source.clone(), client, peer.addr.clone()]
+        });
+        text.push('\n');
+        text.push_str(&table::list(width, &["has", "found by", "client", "peer"], &[0], rows));
+        let more = swarm.peers.len().saturating_sub(PEERS_SHOWN);
+        if more > 0 {
+            text.push_str(&format!("    and {more} more\n"));
+        }
+    }
+    text
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
