@@ -1,8 +1,10 @@
 //! [`Datagrams`]: the one UDP port that trackers, DHT and uTP share, for both families.
 
+use super::multicast::Groups;
 use super::{Fact, Facts};
 use bytes::Bytes;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::UdpSocket;
@@ -11,46 +13,59 @@ use tokio::task::AbortHandle;
 /// Bytes that one datagram may have; longer ones are cut, and then understood by nobody.
 const DATAGRAM_BYTES_MAX: usize = 4096;
 
+/// Ports that are tried if the one that is wanted cannot be had for both families.
+const ANY_PORT_TRIES: usize = 8;
+
 /// The UDP port; dropping it closes it.
 #[derive(Debug)]
 pub struct Datagrams {
     v4: Option<Arc<UdpSocket>>,
     v6: Option<Arc<UdpSocket>>,
+    port: u16,
+    groups: Groups,
     tasks: Vec<AbortHandle>,
 }
 
 impl Datagrams {
-    /// Opens `port` on `ip`, or on any address of both families if `ip` is unspecified. What
-    /// cannot be opened is left out: without UDP, HTTP trackers and TCP peers still work.
+    /// Opens `port` on `ip`, or on any address of both families if `ip` is unspecified; another
+    /// port, the same for both, if that one is taken. What cannot be opened is left out: without
+    /// UDP, HTTP trackers and TCP peers still work.
     #[must_use]
     pub fn open(ip: IpAddr, port: u16, facts: &Facts) -> Self {
-        let open = |ip: IpAddr| {
-            let at = |port| bind(SocketAddr::new(ip, port)).map(Arc::new);
-            at(port).or_else(|_| at(0)).ok()
-        };
-        let v4 = match ip {
-            IpAddr::V6(ip) if !ip.is_unspecified() => None,
-            IpAddr::V6(_) => open(Ipv4Addr::UNSPECIFIED.into()),
-            IpAddr::V4(_) => open(ip),
-        };
-        let v6 = match ip {
-            IpAddr::V4(ip) if !ip.is_unspecified() => None,
-            IpAddr::V4(_) => open(Ipv6Addr::UNSPECIFIED.into()),
-            IpAddr::V6(_) => open(ip),
-        };
+        let tries = std::iter::once(port).chain(std::iter::repeat_n(0, ANY_PORT_TRIES));
+        let pair = tries.map(|port| Pair::open(ip, port)).find(|pair| !pair.is_taken);
+        let Pair { v4, v6, port, .. } = pair.unwrap_or_default();
         let receive = |socket: &Arc<UdpSocket>| {
             tokio::spawn(receive(Arc::clone(socket), facts.clone())).abort_handle()
         };
         let tasks = [&v4, &v6].into_iter().flatten().map(receive).collect();
-        Self { v4, v6, tasks }
+        Self { v4, v6, port, groups: Groups::new(ip, facts.clone()), tasks }
+    }
+
+    /// The port; 0: there is none.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Hears what is sent to a multicast group, from now on.
+    ///
+    /// # Errors
+    /// Why it cannot, in one sentence.
+    pub fn join(&mut self, group: SocketAddr) -> Result<(), String> {
+        self.groups.join(group)
     }
 
     /// Sends, or drops it as a network may.
     pub fn send(&self, to: SocketAddr, bytes: &[u8]) {
         let socket = if to.is_ipv4() { &self.v4 } else { &self.v6 };
-        if let Some(socket) = socket {
-            // Past tokio, which believes that a new socket can't be written to yet.
-            let _ = SockRef::from(&**socket).send_to(bytes, &to.into());
+        let Some(socket) = socket else { return };
+        // Past tokio, which believes that a new socket can't be written to yet.
+        let socket = SockRef::from(&**socket);
+        if to.ip().is_multicast() {
+            self.groups.send(socket, to, bytes);
+        } else {
+            let _ = socket.send_to(bytes, &to.into());
         }
     }
 }
@@ -61,9 +76,51 @@ impl Drop for Datagrams {
     }
 }
 
-fn bind(addr: SocketAddr) -> std::io::Result<UdpSocket> {
+/// The port on the families that there are.
+#[derive(Default)]
+struct Pair {
+    v4: Option<Arc<UdpSocket>>,
+    v6: Option<Arc<UdpSocket>>,
+    port: u16,
+    /// One of them has it no more.
+    is_taken: bool,
+}
+
+impl Pair {
+    fn open(ip: IpAddr, port: u16) -> Self {
+        let both = ip.is_unspecified();
+        let v4 = if ip.is_ipv4() { ip } else { Ipv4Addr::UNSPECIFIED.into() };
+        let v6 = if ip.is_ipv6() { ip } else { Ipv6Addr::UNSPECIFIED.into() };
+        let mut pair = Self { port, ..Self::default() };
+        pair.v4 = (both || ip.is_ipv4()).then(|| pair.bind(v4)).flatten();
+        pair.v6 = (both || ip.is_ipv6()).then(|| pair.bind(v6)).flatten();
+        pair
+    }
+
+    fn bind(&mut self, ip: IpAddr) -> Option<Arc<UdpSocket>> {
+        let bound = bind(SocketAddr::new(ip, self.port), false);
+        let bound = bound.and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
+        match bound {
+            Ok((port, socket)) => {
+                self.port = port;
+                Some(Arc::new(socket))
+            }
+            Err(why) => {
+                self.is_taken |= why.kind() == ErrorKind::AddrInUse;
+                None
+            }
+        }
+    }
+}
+
+/// A socket at `addr`; `shared` with other programs that listen there too.
+pub(super) fn bind(addr: SocketAddr, shared: bool) -> std::io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    if shared {
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+    }
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -71,7 +128,8 @@ fn bind(addr: SocketAddr) -> std::io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-async fn receive(socket: Arc<UdpSocket>, facts: Facts) {
+/// Turns what `socket` hears into facts, until nobody takes them.
+pub(super) async fn receive(socket: Arc<UdpSocket>, facts: Facts) {
     let mut buffer = [0; DATAGRAM_BYTES_MAX];
     loop {
         // An error here is an ICMP answer to something sent earlier; the socket goes on.
@@ -103,5 +161,49 @@ mod tests {
         other.send_to(b"pong", from).await.expect("it leaves");
         let Some(Fact::Datagram(_, bytes)) = facts.recv().await else { panic!("no datagram") };
         assert_eq!(&bytes[..], b"pong");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_one_family_cannot_have_is_taken_by_neither() {
+        let (facts, _) = mpsc::channel(4);
+        let taken = UdpSocket::bind("[::1]:0").await.expect("a port");
+        let port = taken.local_addr().expect("an address").port();
+        let ours = Datagrams::open(Ipv4Addr::UNSPECIFIED.into(), port, &facts);
+        assert_ne!(ours.port(), port);
+        let ports = [&ours.v4, &ours.v6].map(|socket| {
+            let socket = socket.as_ref().expect("there are both families");
+            socket.local_addr().expect("an address").port()
+        });
+        assert_eq!(ports, [ours.port(); 2]);
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_to_a_group_is_heard_by_all_that_joined() {
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let group = "239.192.152.143:6771".parse().expect("literal");
+        let (facts_from, mut facts) = mpsc::channel(4);
+        let (others_from, mut others_facts) = mpsc::channel(4);
+        let mut ours = Datagrams::open(ip, 0, &facts_from);
+        let mut other = Datagrams::open(ip, 0, &others_from);
+        ours.join(group).expect("there is a way");
+        other.join(group).expect("the port is shared");
+        ours.send(group, b"BT-SEARCH");
+        for facts in [&mut facts, &mut others_facts] {
+            let fact = tokio::time::timeout(Duration::from_secs(5), facts.recv()).await;
+            let Ok(Some(Fact::Datagram(from, bytes))) = fact else { panic!("no datagram") };
+            assert_eq!(from, SocketAddr::new(ip, ours.port()));
+            assert_eq!(&bytes[..], b"BT-SEARCH");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_group_cannot_be_joined() {
+        let (facts, _) = mpsc::channel(4);
+        let mut ours = Datagrams::open(Ipv4Addr::LOCALHOST.into(), 0, &facts);
+        let addr = "10.0.0.1:6771".parse().expect("literal");
+        assert_eq!(ours.join(addr), Err("`10.0.0.1:6771` is no group, or one too many".to_owned()));
+        let other_family = "[ff15::efc0:988f]:6771".parse().expect("literal");
+        let why = ours.join(other_family).expect_err("we are at an IPv4 address");
+        assert_eq!(why, "no interface leads to `[ff15::efc0:988f]:6771`");
     }
 }

@@ -11,6 +11,7 @@ mod datagram;
 mod dial;
 pub mod http;
 mod listen;
+mod multicast;
 
 pub use buffers::Buffers;
 pub use connection::{Connection, Outgoing};
