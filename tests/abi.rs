@@ -9,9 +9,9 @@
 
 use rtor_plugin::discovery::Table as DiscoveryTable;
 use rtor_plugin::discovery::{
-    RawDatagram, RawExtension, RawFact, RawFactBody, RawFound, RawHeard, RawHttpGet, RawHttpReply,
-    RawMulticast, RawPeer, RawReport, RawResolve, RawResolved, RawSink, RawStarted, RawTracker,
-    RawWish, RawWishBody, Totals, fact_kind, wish_kind,
+    RawDatagram, RawDht, RawExtension, RawFact, RawFactBody, RawFound, RawHeard, RawHttpGet,
+    RawHttpReply, RawMulticast, RawNode, RawPeer, RawReport, RawResolve, RawResolved, RawSink,
+    RawStarted, RawState, RawTracker, RawWish, RawWishBody, Totals, fact_kind, wish_kind,
 };
 use rtor_plugin::strategy::Table as StrategyTable;
 use rtor_plugin::strategy::{RawSwarm, RawUrgent};
@@ -70,6 +70,7 @@ fn types() -> Vec<Number> {
     layout!(out, "rtor_tracker", struct RawTracker { url, tier, reserved });
     layout!(out, "rtor_started", struct RawStarted {
         info_hash, peer_id, trackers, tracker_count, seed, totals, port, is_private, reserved,
+        udp_port, reserved_too,
     });
     layout!(out, "rtor_peer", struct RawPeer { addr, peer, flags });
     layout!(out, "rtor_extension", struct RawExtension { name, payload, peer, reserved });
@@ -86,13 +87,16 @@ fn types() -> Vec<Number> {
     layout!(out, "rtor_heard", struct RawHeard {
         source, seeds, leeches, downloads, interval_s, reserved,
     });
+    layout!(out, "rtor_node", struct RawNode { addr });
+    layout!(out, "rtor_state", struct RawState { bytes });
+    layout!(out, "rtor_dht", struct RawDht { answers, reserved });
     layout!(out, "rtor_fact", struct RawFact { size, kind, body });
     layout!(out, "rtor_fact_body", union RawFactBody {
-        started, totals, peer, extension, datagram, http_reply, resolved, nothing,
+        started, totals, peer, extension, datagram, http_reply, resolved, nothing, node, state,
     });
     layout!(out, "rtor_wish", struct RawWish { size, kind, body });
     layout!(out, "rtor_wish_body", union RawWishBody {
-        found, extension, datagram, http_get, resolve, multicast, report, heard, nothing,
+        found, extension, datagram, http_get, resolve, multicast, report, heard, nothing, state, dht,
     });
     layout!(out, "rtor_sink", struct RawSink { size, reserved, context, push });
     layout!(out, "rtor_discovery_table", struct DiscoveryTable {
@@ -126,6 +130,8 @@ fn constants() -> Vec<Number> {
         ("FACT_RESOLVED", fact_kind::RESOLVED),
         ("FACT_DEADLINE", fact_kind::DEADLINE),
         ("FACT_WOKEN", fact_kind::WOKEN),
+        ("FACT_NODE", fact_kind::NODE),
+        ("FACT_STATE", fact_kind::STATE),
         ("WISH_FOUND", wish_kind::FOUND),
         ("WISH_SEND_EXTENSION", wish_kind::SEND_EXTENSION),
         ("WISH_SEND_DATAGRAM", wish_kind::SEND_DATAGRAM),
@@ -135,6 +141,8 @@ fn constants() -> Vec<Number> {
         ("WISH_REPORT", wish_kind::REPORT),
         ("WISH_HEARD", wish_kind::HEARD),
         ("WISH_FINISHED", wish_kind::FINISHED),
+        ("WISH_KEEP", wish_kind::KEEP),
+        ("WISH_JOIN_DHT", wish_kind::JOIN_DHT),
     ];
     constants
         .iter()

@@ -75,7 +75,7 @@ fn it_documents_every_bundled_plugin_and_its_options() {
     for plugin in Registry::bundled().plugins() {
         assert!(text.contains(&format!("\n### `{}`", plugin.id)), "`{}` has no section", plugin.id);
     }
-    for option in ["`window`", "`tail`", "`rate`"] {
+    for option in ["`window`", "`tail`", "`rate`", "`bootstrap`", "`read-only`"] {
         assert!(text.contains(option), "{option}");
     }
 }

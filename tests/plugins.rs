@@ -9,6 +9,7 @@ use rtor_plugin::discovery::{Fact, Totals, Tracker, Wish};
 use rtor_plugin::strategy::host::{Instance, Poisoned};
 use rtor_plugin::strategy::{Strategy, Swarm};
 use rtor_plugin::{Entry, Level, Options, Services, Status};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -166,7 +167,8 @@ fn each_bundled_strategy_answers_the_same_through_both_doors() {
 
 /// What the guest `id` wishes after each of these facts, told when it asks for them.
 fn wishes(registry: &Registry, id: &str, private: bool, facts: &[Fact<'_>]) -> Vec<Wish<'static>> {
-    let guests = registry.discoveries(&[id.to_owned()], &[], private, &|_| silent());
+    let guests =
+        registry.discoveries(&[id.to_owned()], &[], private, &BTreeMap::new(), &|_| silent());
     let mut guest = guests.expect("it starts").pop().expect("there is one").instance;
     let mut wishes = Vec::new();
     for fact in facts {
@@ -186,6 +188,7 @@ fn each_bundled_guest_wishes_the_same_through_both_doors() {
         trackers: (0..).zip(trackers).map(|(tier, url)| Tracker { url, tier }).collect(),
         seed: 99,
         port: 1,
+        udp_port: 1,
         private,
         totals,
     };
@@ -196,10 +199,13 @@ fn each_bundled_guest_wishes_the_same_through_both_doors() {
     let payload = b"d5:added6:\x0a\0\0\x09\0\x50e";
     let said = Fact::Extension { peer: 1, name: "ut_pex", payload };
     let (progress, stopped) = (Fact::Progress(totals), Fact::Stopped(totals));
-    let facts = [joined(1), joined(2), said, progress, Fact::Deadline, stopped, Fact::Deadline];
-    for (id, private) in [("tracker", true), ("pex", false)] {
+    let node = Fact::Node { addr: SocketAddr::from(([10, 0, 0, 9], 6881)).into() };
+    let state = Fact::State { bytes: b"of another run" };
+    let facts =
+        [joined(1), joined(2), said, node, progress, Fact::Deadline, stopped, Fact::Deadline];
+    for (id, private) in [("tracker", true), ("pex", false), ("lsd", false), ("dht", false)] {
         let (_folder, file) = own(&format!("rtor_discovery_{id}"));
-        let facts = [&[started(private)][..], &facts].concat();
+        let facts = [&[state.clone(), started(private)][..], &facts].concat();
         let of = |registry: &Registry| wishes(registry, id, private, &facts);
         let (linked, loaded) = (of(&Registry::bundled()), of(&opened(&file)));
         assert_eq!(linked, loaded, "{id}");

@@ -73,6 +73,8 @@ const WORLD: &[&str] = &[
     "rtor_strategy_streaming",
     "rtor_discovery_tracker",
     "rtor_discovery_pex",
+    "rtor_discovery_lsd",
+    "rtor_discovery_dht",
 ];
 
 /// Words that are in no source file.

@@ -285,7 +285,8 @@ fn section(
             .map(|peer| Peer {
                 addr: peer.addr.to_string(),
                 client: peer.client.clone(),
-                source: peer.source.clone(),
+                source: peer.found_by.first().cloned().unwrap_or_default(),
+                found_by: peer.found_by.clone(),
                 downloaded_bytes: peer.downloaded_bytes,
                 uploaded_bytes: peer.uploaded_bytes,
                 share: peer.downloaded_bytes as f64 / report.downloaded_bytes.max(1) as f64,

@@ -1,7 +1,15 @@
 //! The network options, the same on every verb that talks to a swarm.
 
 use super::quantity;
+use crate::engine::Guest;
+use crate::env::Env;
+use crate::error::Error;
+use crate::host::{Registry, StateFolder};
+use rtor_plugin::Services;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How to find and reach peers.
@@ -23,10 +31,68 @@ pub(super) struct Network {
     /// Ask no trackers
     #[arg(long)]
     pub(super) no_trackers: bool,
+    /// Begin in the DHT with this node instead of the well-known ones (repeatable)
+    #[arg(long, value_name = "HOST:PORT")]
+    dht_bootstrap: Vec<String>,
+    /// Where plugins keep what they know from run to run [default: $XDG_STATE_HOME/rtor]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
     /// Connections at once
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) max_peers: u16,
     /// Give up when nothing arrived for so long
     #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
     pub(super) timeout: Option<Duration>,
+}
+
+impl Network {
+    /// The guests that the user chose, with what they kept in an earlier run.
+    ///
+    /// # Errors
+    /// If there is no such guest, or it refuses its options.
+    pub(super) fn guests(
+        &self,
+        env: &mut Env,
+        registry: &Registry,
+        private: bool,
+        services: &Arc<dyn Services>,
+    ) -> Result<Vec<Guest>, Error> {
+        let mut more = BTreeMap::new();
+        if !self.dht_bootstrap.is_empty() {
+            more.insert(DHT, format!("bootstrap={}", self.dht_bootstrap.join("+")));
+        }
+        let guests =
+            registry.discoveries(&self.discover, &self.no_discover, private, &more, &|_| {
+                Arc::clone(services)
+            })?;
+        let states = self.states(env);
+        let mut with_state = |guest: crate::host::Guest| {
+            let state = states.as_ref().map_or(Ok(None), |states| states.read(guest.id));
+            let state = state.unwrap_or_else(|why| {
+                env.say(&format!("warning: {why}"));
+                None
+            });
+            Guest { id: guest.id.to_owned(), instance: guest.instance, state }
+        };
+        Ok(guests.into_iter().map(&mut with_state).collect())
+    }
+
+    /// Where guests keep what they know; `None` without a home.
+    pub(super) fn states(&self, env: &Env) -> Option<StateFolder> {
+        let path = match &self.state_dir {
+            Some(named) => env.path(named),
+            None => state_home(env)?.join("rtor"),
+        };
+        Some(StateFolder::at(path))
+    }
+}
+
+/// The guest that `--dht-bootstrap` is for.
+const DHT: &str = "dht";
+
+/// As the XDG base directory specification has it: a relative path counts for nothing.
+fn state_home(env: &Env) -> Option<PathBuf> {
+    let absolute = |name| env.var(name).map(Path::new).filter(|path| path.is_absolute());
+    let named = absolute("XDG_STATE_HOME").map(Path::to_owned);
+    named.or_else(|| Some(absolute("HOME")?.join(".local/state")))
 }

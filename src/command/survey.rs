@@ -161,7 +161,8 @@ fn peers(report: &Report, of: usize) -> Vec<Reached> {
     let peer = |peer: &crate::engine::PeerReport| Reached {
         addr: peer.addr.to_string(),
         client: peer.client.clone(),
-        source: peer.source.clone(),
+        source: peer.found_by.first().cloned().unwrap_or_default(),
+        found_by: peer.found_by.clone(),
         pieces: peer.pieces,
         percent: peer.pieces as f64 * 100.0 / of.max(1) as f64,
     };
@@ -202,7 +203,12 @@ pub(super) fn described(swarm: &Swarm, width: usize) -> String {
     if !swarm.peers.is_empty() {
         let rows = swarm.peers.iter().take(PEERS_SHOWN).map(|peer| {
             let client = peer.client.clone().unwrap_or_else(|| "?".to_owned());
-            vec![format!("{:.1} %", peer.percent), peer.source.clone(), client, peer.addr.clone()]
+            vec![
+                format!("{:.1} %", peer.percent),
+                peer.found_by.join(", "),
+                client,
+                peer.addr.clone(),
+            ]
         });
         text.push('\n');
         text.push_str(&table::list(width, &["has", "found by", "client", "peer"], &[0], rows));

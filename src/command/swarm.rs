@@ -9,7 +9,7 @@ use crate::driver::{DriverError, Setup, Storage};
 use crate::engine::{Config, Content, Guest};
 use crate::env::Env;
 use crate::error::Error;
-use crate::host::{Places, Registry};
+use crate::host::{Places, Registry, StateFolder};
 use crate::net::http::Http;
 use crate::torrent::{Bitfield, Info, Torrent};
 use rtor_plugin::{Level, Services};
@@ -28,6 +28,8 @@ pub(super) const STRATEGY_OF_NOTHING: &str = "rarest";
 pub(super) struct Swarm {
     rank: rtor_plugin::strategy::Ranker,
     guests: Vec<Guest>,
+    states: Option<StateFolder>,
+    nodes: Vec<(String, u16)>,
     trackers: Vec<Vec<String>>,
     peers: Vec<SocketAddr>,
     http: Http,
@@ -52,17 +54,15 @@ impl Swarm {
         let registry = registry(globals, env)?;
         let services: Arc<dyn Services> = Arc::new(Complaints);
         let rank = registry.ranker(strategy, Arc::clone(&services))?;
-        let Network { discover, no_discover, no_trackers, peer, listen, .. } = network;
+        let Network { no_trackers, peer, listen, .. } = network;
         let listens_at = listen.map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified());
-        let private = torrent.private();
-        let guests =
-            registry.discoveries(discover, no_discover, private, &|_| Arc::clone(&services))?;
-        let guests =
-            guests.into_iter().map(|g| Guest { id: g.id.to_owned(), instance: g.instance });
+        let guests = network.guests(env, &registry, torrent.private(), &services)?;
         let named = torrent.peers.iter().filter_map(|peer| peer.parse().ok());
         Ok(Self {
             rank,
-            guests: guests.collect(),
+            guests,
+            states: network.states(env),
+            nodes: torrent.nodes.clone(),
             trackers: if *no_trackers { Vec::new() } else { torrent.trackers.clone() },
             peers: peer.iter().copied().chain(named).collect(),
             http: super::http(env, listens_at)?,
@@ -99,7 +99,9 @@ impl Swarm {
                 wanted,
                 partial,
                 trackers: self.trackers,
+                nodes: self.nodes,
                 port: 0,
+                udp_port: 0,
                 peers_max: self.peers_max,
                 seed: chance()?,
                 rank: Box::new(self.rank),
@@ -113,6 +115,7 @@ impl Swarm {
             go_on,
             timeout: self.timeout,
             http: self.http,
+            states: self.states,
         })
     }
 }

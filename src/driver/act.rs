@@ -5,7 +5,12 @@ use super::{Driver, Storage, conn};
 use crate::engine::{Event, Input, Output, PeerId};
 use crate::net::{dial, http};
 use crate::wire::{BlockSpec, Message};
+use rtor_plugin::Level;
+use std::net::SocketAddr;
 use std::time::Instant;
+
+/// Addresses of one name that are taken for nodes: a torrent may name anybody.
+const NODE_ADDRS_MAX: usize = 4;
 
 impl Driver {
     pub(super) fn act(&mut self, output: Output, watch: &mut dyn Watch) {
@@ -31,8 +36,9 @@ impl Driver {
             Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
             Output::HttpGet(guest, ticket, url) => self.http_get(guest, ticket, url),
             Output::Resolve(guest, ticket, host, port) => self.resolve(guest, ticket, host, port),
-            // No guest that is bundled today wishes it.
-            Output::JoinMulticast(_) => {}
+            Output::FindNode(host, port) => self.find_node(host, port),
+            Output::KeepState(guest, bytes) => self.keep_state(guest, &bytes, watch),
+            Output::JoinMulticast(group) => self.join(group, watch),
             Output::Tell(event) => self.told(&event, watch),
         }
     }
@@ -55,6 +61,23 @@ impl Driver {
                 disk.load(self.loads_asked, piece, offset, length);
             }
             _ => {}
+        }
+    }
+
+    fn keep_state(&mut self, guest: String, bytes: &[u8], watch: &mut dyn Watch) {
+        let kept = self.states.as_ref().map_or(Ok(()), |states| states.keep(&guest, bytes));
+        if let Err(text) = kept {
+            let (level, subject) = (Level::Warning, String::new());
+            self.told(&Event::Report { level, guest, subject, text }, watch);
+        }
+    }
+
+    /// A machine without one of the families is as common as one with both.
+    fn join(&mut self, group: SocketAddr, watch: &mut dyn Watch) {
+        if let Err(text) = self.datagrams.join(group) {
+            let (level, guest) = (Level::Debug, "multicast".to_owned());
+            let subject = group.to_string();
+            self.told(&Event::Report { level, guest, subject, text }, watch);
         }
     }
 
@@ -97,9 +120,23 @@ impl Driver {
     fn resolve(&self, guest: usize, ticket: u64, host: String, port: u16) {
         let answers = self.answers_from.clone();
         tokio::spawn(async move {
-            let found = tokio::net::lookup_host((host.as_str(), port)).await;
-            let found = found.map(Iterator::collect).map_err(|error| error.to_string());
-            let _ = answers.send(Input::Resolved(guest, ticket, found));
+            let _ = answers.send(Input::Resolved(guest, ticket, look_up(&host, port).await));
         });
     }
+
+    /// Nobody waits for a node: one whose name is unknown is no news.
+    fn find_node(&self, host: String, port: u16) {
+        let answers = self.answers_from.clone();
+        tokio::spawn(async move {
+            let found = look_up(&host, port).await.unwrap_or_default();
+            for addr in found.into_iter().take(NODE_ADDRS_MAX) {
+                let _ = answers.send(Input::NodeFound(addr));
+            }
+        });
+    }
+}
+
+async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let found = tokio::net::lookup_host((host, port)).await;
+    found.map(Iterator::collect).map_err(|error| error.to_string())
 }

@@ -15,6 +15,7 @@ pub use outcome::{End, Outcome, Progress, Seen, Watch};
 
 use crate::disk::{Disk, DiskError, Done};
 use crate::engine::{Config, Content, Engine, Input, Output, PeerId, Time};
+use crate::host::StateFolder;
 use crate::net::Outgoing;
 use crate::net::http::Http;
 use crate::net::{
@@ -62,7 +63,7 @@ pub struct Storage {
 
 /// What a torrent is run with.
 pub struct Setup {
-    /// The engine's part; its port is filled in here.
+    /// The engine's part; its ports are filled in here.
     pub engine: Config,
     /// `None` for a magnet, until it is resolved.
     pub storage: Option<Storage>,
@@ -78,6 +79,8 @@ pub struct Setup {
     pub timeout: Option<Duration>,
     /// For trackers.
     pub http: Http,
+    /// Where guests keep what they know; `None`: nowhere.
+    pub states: Option<StateFolder>,
 }
 
 /// Tells the loop to stop: once to say good-bye, twice to leave at once.
@@ -137,6 +140,7 @@ pub struct Driver {
     listener: Listener,
     datagrams: Datagrams,
     http: Http,
+    states: Option<StateFolder>,
     from: Option<IpAddr>,
     go_on: bool,
     timeout: Option<Duration>,
@@ -155,12 +159,14 @@ impl Driver {
     /// # Errors
     /// If the port can't be had.
     pub fn open(setup: Setup, watch: &mut dyn Watch) -> Result<Self, DriverError> {
-        let Setup { mut engine, storage, memory_max, listen, peers, go_on, timeout, http } = setup;
+        let Setup { mut engine, storage, memory_max, listen, peers, go_on, timeout, http, states } =
+            setup;
         let (facts_from, facts) = mpsc::channel(FACTS_WAITING_MAX);
         let (answers_from, answers) = mpsc::unbounded_channel();
         let listener = Listener::open(listen, &facts_from)?;
         engine.port = listener.port();
         let datagrams = Datagrams::open(listener.ip(), listener.port(), &facts_from);
+        engine.udp_port = datagrams.port();
         let from = Some(listener.ip()).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED);
         let buffers = Buffers::new(memory_max);
         let began = Instant::now();
@@ -188,6 +194,7 @@ impl Driver {
             listener,
             datagrams,
             http,
+            states,
             from,
             go_on,
             timeout,

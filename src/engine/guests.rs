@@ -14,6 +14,8 @@ pub struct Guest {
     pub id: String,
     /// Its instance.
     pub instance: Instance,
+    /// What it wished to keep in an earlier run.
+    pub state: Option<Vec<u8>>,
 }
 
 /// The first extended message id that we hand out.
@@ -74,6 +76,15 @@ impl Guests {
     pub(super) fn tell(&mut self, now: Time, fact: &Fact<'_>, wished: &mut Vec<Wished>) {
         for number in 0..self.guests.len() {
             self.tell_one(now, number, fact, wished);
+        }
+    }
+
+    /// Gives every guest what it kept. Once.
+    pub(super) fn tell_states(&mut self, now: Time, wished: &mut Vec<Wished>) {
+        for number in 0..self.guests.len() {
+            if let Some(bytes) = self.guests[number].state.take() {
+                self.tell_one(now, number, &Fact::State { bytes: &bytes }, wished);
+            }
         }
     }
 

@@ -43,6 +43,8 @@ pub enum Input {
     Resolved(usize, u64, Result<Vec<SocketAddr>, String>),
     /// After [`Output::Learned`](super::Output::Learned): what is there and wanted.
     Learned(Box<Content>),
+    /// The name of a node of the DHT was looked up; this is one of its addresses.
+    NodeFound(SocketAddr),
     /// Guest number `.0` called `wake`.
     Woken(usize),
     /// Say good-bye: no new requests, `stopped` to trackers.

@@ -176,21 +176,24 @@ impl Engine {
     /// Nobody else than guests for private torrents may find peers (BEP 27): whom the others found
     /// is left.
     fn keep_private(&mut self, now: Time, out: &mut Vec<Output>) {
+        self.handshake = self.handshake.without_dht();
         let silenced = self.guests.keep_private();
-        let found_by = |source: &str| silenced.iter().any(|guest| guest == source);
-        let found = self.sessions.iter().filter(|(_, s)| found_by(self.source_of(s)));
+        let by_others = |finders: &[String]| {
+            !finders.is_empty() && finders.iter().all(|finder| silenced.contains(finder))
+        };
+        let found = self.sessions.iter().filter(|(_, s)| by_others(self.pool.finders(s.known_as)));
         let found: Vec<PeerId> = found.map(|(peer, _)| *peer).collect();
         for peer in found {
             self.hang_up(now, peer, Why::Private, out);
         }
         let dialled = self.pending.iter().filter(|(_, pending)| {
-            !pending.came_to_us && self.pool.source(pending.addr).is_some_and(found_by)
+            !pending.came_to_us && by_others(self.pool.finders(pending.addr))
         });
         let dialled: Vec<PeerId> = dialled.map(|(peer, _)| *peer).collect();
         for peer in dialled {
             self.hang_up(now, peer, Why::Private, out);
         }
-        self.pool.forget(found_by);
+        self.pool.forget(by_others);
     }
 
     /// A magnet that was not resolved yet.

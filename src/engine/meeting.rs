@@ -117,6 +117,7 @@ impl Engine {
             (session.we_are_interested, session.interest_guessed) = (true, true);
             out.push(Output::Send(peer, Message::Interested));
         }
+        self.tell_port(peer, theirs, out);
         self.sessions.insert(peer, session);
         let (addr, came_to_us) = (pending.addr, pending.came_to_us);
         out.push(Output::Tell(Event::Joined { peer, addr, came_to_us }));

@@ -16,6 +16,7 @@ mod learn;
 mod let_go;
 mod meeting;
 mod metadata;
+mod nodes;
 pub mod output;
 mod pace;
 pub mod picker;
@@ -75,8 +76,12 @@ pub struct Config {
     pub partial: Vec<(PieceIndex, Vec<usize>)>,
     /// Announce URLs, tier by tier.
     pub trackers: Vec<Vec<String>>,
+    /// Nodes of the DHT that the torrent names (BEP 5).
+    pub nodes: Vec<(String, u16)>,
     /// Where we accept TCP; 0: nowhere.
     pub port: u16,
+    /// Where datagrams come from; 0: nowhere.
+    pub udp_port: u16,
     /// Connections at once.
     pub peers_max: usize,
     /// Chance.
@@ -135,7 +140,9 @@ pub struct Engine {
     handshake: Handshake,
     client: String,
     trackers: Vec<Vec<String>>,
+    nodes: Vec<(String, u16)>,
     port: u16,
+    udp_port: u16,
     peers_max: usize,
     looks_only: bool,
     seed: u64,
@@ -192,7 +199,9 @@ impl Engine {
             handshake: Handshake::new(info.hashes.on_the_wire(), config.peer_id),
             client: config.client,
             trackers: config.trackers,
+            nodes: config.nodes,
             port: config.port,
+            udp_port: config.udp_port,
             peers_max: config.peers_max,
             looks_only: config.looks_only,
             seed,
@@ -279,6 +288,7 @@ impl Engine {
             }
             Input::Resolved(guest, ticket, found) => self.resolved(now, guest, ticket, found, out),
             Input::Learned(content) => self.learned(now, *content, out),
+            Input::NodeFound(addr) => self.heard_of_node(now, addr, out),
             Input::Woken(guest) => self.tell_guest(now, guest, &Fact::Woken, out),
             Input::Stopped => self.stop(now, out),
             Input::Deadline => {}
@@ -337,7 +347,7 @@ impl Engine {
     /// What the download was like so far.
     #[must_use]
     pub fn report(&self, now: Time) -> Report {
-        self.tally.report(now, self.sessions.values().map(|s| (s, self.source_of(s))))
+        self.tally.report(now, self.sessions.values().map(|s| (s, self.finders_of(s))))
     }
 
     /// How many of the peers that are here have each piece.
@@ -352,13 +362,16 @@ impl Engine {
         !self.pending.is_empty()
     }
 
-    fn source_of(&self, session: &Session) -> &str {
-        self.pool.source(session.known_as).unwrap_or("incoming")
+    /// Who told us of the peer, the first of them first.
+    fn finders_of(&self, session: &Session) -> Vec<String> {
+        let finders = self.pool.finders(session.known_as);
+        if finders.is_empty() { vec![pool::CAME.to_owned()] } else { finders.to_vec() }
     }
 
     fn start(&mut self, now: Time, out: &mut Vec<Output>) {
         self.started = true;
         self.resume_partial(out);
+        self.with_guests(now, out, |guests, wished| guests.tell_states(now, wished));
         let trackers = std::mem::take(&mut self.trackers);
         let tiers = (0..).zip(&trackers);
         let fact = Fact::Started {
@@ -369,6 +382,7 @@ impl Engine {
                 .collect(),
             seed: self.seed,
             port: self.port,
+            udp_port: self.udp_port,
             private: self.info.private,
             totals: self.totals(),
         };
@@ -462,6 +476,7 @@ impl Engine {
             Said::Interested => self.serve_newcomer(now, peer, out),
             Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
             Said::LateBlock(block, data) => self.late_block_came(now, peer, block, data, out),
+            Said::Node(addr) => self.heard_of_node(now, addr, out),
             Said::Request => self.load_requests(now, peer, out),
             Said::Extension(learn::METADATA_ID, payload) => {
                 self.heard_metadata(now, peer, &payload, out);
@@ -536,7 +551,7 @@ impl Engine {
             metadata.left(peer);
         }
         let (addr, known_as) = (session.addr, session.known_as);
-        self.tally.ended(now, &session, self.pool.source(known_as).unwrap_or("incoming"), &why);
+        self.tally.ended(now, &session, self.finders_of(&session), &why);
         self.pool.lost(now, known_as);
         let owed = session.asked.iter().map(|asked| asked.block);
         let anew = self.picker.left(peer, &session.theirs, owed);

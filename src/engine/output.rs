@@ -36,6 +36,11 @@ pub enum Output {
     HttpGet(usize, u64, String),
     /// Look a host and port up for guest number `.0`.
     Resolve(usize, u64, String, u16),
+    /// Look a node of the DHT up that the torrent names: each address is an
+    /// [`Input::NodeFound`](super::Input::NodeFound).
+    FindNode(String, u16),
+    /// Keep these bytes of the guest with this name for the next run.
+    KeepState(String, Bytes),
     /// Join a multicast group.
     JoinMulticast(SocketAddr),
     /// The info dictionary of a magnet came, and its hash is right; it may be none that can be

@@ -18,6 +18,10 @@ const RETRY_US_MAX: u64 = 5 * 60 * SECOND_US;
 /// As how many failures a broken protocol counts, and having been of no use.
 const OFFENCE_COUNTS: u32 = 4;
 const USELESS_COUNTS: u32 = 3;
+/// Finders of one address that are remembered: more than there are guests.
+const FINDERS_MAX: usize = 8;
+/// The finder of those that came to us.
+pub(super) const CAME: &str = "incoming";
 /// Failures in a row after which an address is forgotten, unless the user named it.
 const FAILURES_MAX: u32 = 8;
 
@@ -35,7 +39,8 @@ enum State {
 struct Known {
     state: State,
     failures: u32,
-    source: String,
+    /// The first of them first.
+    found_by: Vec<String>,
     kept: bool,
 }
 
@@ -56,14 +61,21 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// `addr` was found by `source`; `kept` ones are retried for ever. Whether it is new.
-    pub(super) fn found(&mut self, now: Time, addr: SocketAddr, source: &str, kept: bool) -> bool {
-        let usable = addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast();
-        if !usable || self.known.len() >= KNOWN_MAX || self.known.contains_key(&addr) {
+    /// `addr` was found by `finder`; `kept` ones are retried for ever. Whether it is new.
+    pub(super) fn found(&mut self, now: Time, addr: SocketAddr, finder: &str, kept: bool) -> bool {
+        if let Some(known) = self.known.get_mut(&addr) {
+            let found_by = &mut known.found_by;
+            if found_by.len() < FINDERS_MAX && found_by.iter().all(|other| other != finder) {
+                found_by.push(finder.to_owned());
+            }
             return false;
         }
-        let source = source.to_owned();
-        self.known.insert(addr, Known { state: State::Idle(now), failures: 0, source, kept });
+        let usable = addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast();
+        if !usable || self.known.len() >= KNOWN_MAX {
+            return false;
+        }
+        let found_by = vec![finder.to_owned()];
+        self.known.insert(addr, Known { state: State::Idle(now), failures: 0, found_by, kept });
         self.wait(now, addr);
         true
     }
@@ -111,7 +123,7 @@ impl Pool {
     /// A peer that came to us listens at `addr`: it is not dialled while it is here. Whether it is
     /// this peer's address, and not that of another that is here or is being dialled.
     pub(super) fn came(&mut self, now: Time, addr: SocketAddr) -> bool {
-        self.found(now, addr, "incoming", false);
+        self.found(now, addr, CAME, false);
         let idle = |known: &&Known| matches!(known.state, State::Idle(_));
         let is_idle = self.known.get(&addr).filter(idle).is_some();
         if is_idle {
@@ -170,10 +182,10 @@ impl Pool {
         }
     }
 
-    /// Forgets those that wait to be dialled and were found by certain sources.
-    pub(super) fn forget(&mut self, found_by: impl Fn(&str) -> bool) {
+    /// Forgets those that wait to be dialled and were found by certain finders.
+    pub(super) fn forget(&mut self, found_by: impl Fn(&[String]) -> bool) {
         let waits =
-            |known: &Known| matches!(known.state, State::Idle(_)) && found_by(&known.source);
+            |known: &Known| matches!(known.state, State::Idle(_)) && found_by(&known.found_by);
         let found = self.known.iter().filter(|(_, known)| waits(known)).map(|(addr, _)| *addr);
         for addr in found.collect::<Vec<_>>() {
             self.leave_state(addr);
@@ -186,9 +198,9 @@ impl Pool {
         self.banned.contains(&addr.ip())
     }
 
-    /// Who told us of `addr`.
-    pub(super) fn source(&self, addr: SocketAddr) -> Option<&str> {
-        self.known.get(&addr).map(|known| known.source.as_str())
+    /// Who told us of `addr`, the first of them first.
+    pub(super) fn finders(&self, addr: SocketAddr) -> &[String] {
+        self.known.get(&addr).map_or(&[], |known| &known.found_by)
     }
 
     /// Peers that are neither connected nor being dialled nor banned.
@@ -264,6 +276,21 @@ mod tests {
         pool.offended(addr(1));
         pool.lost(Time(0), addr(1));
         assert_eq!(pool.deadline(), Some(Time(32 * SECOND_US)));
+    }
+
+    #[test]
+    fn everyone_who_found_a_peer_is_remembered_once_and_in_order() {
+        let mut pool = Pool::default();
+        for finder in ["pex", "dht", "pex", "tracker"] {
+            pool.found(Time(0), addr(1), finder, false);
+        }
+        assert!(pool.came(Time(0), addr(1)));
+        assert_eq!(pool.finders(addr(1)), ["pex", "dht", "tracker", "incoming"]);
+        assert!(pool.finders(addr(2)).is_empty());
+        for finder in 0..20 {
+            pool.found(Time(0), addr(3), &finder.to_string(), false);
+        }
+        assert_eq!(pool.finders(addr(3)).len(), FINDERS_MAX);
     }
 
     #[test]

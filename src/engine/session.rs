@@ -72,6 +72,8 @@ pub(super) enum Said {
     Request,
     /// Its extension handshake.
     Extensions,
+    /// Its node of the DHT listens there.
+    Node(SocketAddr),
     /// A message of an extension that we announced under this id.
     Extension(u8, Bytes),
 }
@@ -121,6 +123,8 @@ pub(super) struct Session {
     pub(super) metadata_size: Option<u32>,
     /// Pieces of the info dictionary that it had from us.
     pub(super) metadata_served: usize,
+    /// It said where its node of the DHT listens.
+    node_told: bool,
     pub(super) downloaded_bytes: u64,
     pub(super) uploaded_bytes: u64,
     /// Since the choker's last round.
@@ -201,6 +205,7 @@ impl Session {
             listens_on: None,
             metadata_size: None,
             metadata_served: 0,
+            node_told: false,
             downloaded_bytes: 0,
             uploaded_bytes: 0,
             downloaded_lately: 0,
@@ -245,9 +250,9 @@ impl Session {
         match message {
             Message::KeepAlive
             | Message::Unknown(_)
-            | Message::Port(_)
             | Message::Suggest(_)
             | Message::AllowedFast(_) => Ok(Said::Nothing),
+            Message::Port(port) => Ok(self.hear_port(port)),
             Message::Choke => Ok(self.hear_choke(now)),
             Message::Unchoke => {
                 self.chokes_us = false;
@@ -283,6 +288,14 @@ impl Session {
             Message::Extended { id: HANDSHAKE_ID, payload } => self.hear_extensions(&payload),
             Message::Extended { id, payload } => Ok(Said::Extension(id, payload)),
         }
+    }
+
+    /// Only the first counts: a peer has one node, and would else send our guests anywhere.
+    fn hear_port(&mut self, port: u16) -> Said {
+        if port == 0 || std::mem::replace(&mut self.node_told, true) {
+            return Said::Nothing;
+        }
+        Said::Node(SocketAddr::new(self.addr.ip(), port))
     }
 
     /// BEP 3 has the bitfield first and once; aria2 sends more of them in place of many `have`s,

@@ -34,8 +34,8 @@ pub struct PeerReport {
     pub addr: SocketAddr,
     /// Client and version, if it said.
     pub client: Option<String>,
-    /// Who found it: `tracker`, `user`, `incoming`.
-    pub source: String,
+    /// Who found it, the first of them first: a guest, `user`, or `incoming`. Never empty.
+    pub found_by: Vec<String>,
     /// Pieces that it had, as far as it said.
     pub pieces: usize,
     /// Bytes of blocks received from it.
@@ -75,21 +75,22 @@ impl Tally {
         }
     }
 
-    pub(super) fn ended(&mut self, now: Time, session: &Session, source: &str, why: &Why) {
+    pub(super) fn ended(&mut self, now: Time, session: &Session, found_by: Vec<String>, why: &Why) {
         if self.ended.len() < PEERS_REPORTED_MAX {
-            self.ended.push(report_of(now, session, source, Some(why.to_string())));
+            self.ended.push(report_of(now, session, found_by, Some(why.to_string())));
         }
     }
 
     pub(super) fn report<'a>(
         &self,
         now: Time,
-        here: impl Iterator<Item = (&'a Session, &'a str)>,
+        here: impl Iterator<Item = (&'a Session, Vec<String>)>,
     ) -> Report {
         let mut peers = self.ended.clone();
         let room = PEERS_REPORTED_MAX.saturating_sub(peers.len());
-        peers
-            .extend(here.take(room).map(|(session, source)| report_of(now, session, source, None)));
+        peers.extend(
+            here.take(room).map(|(session, found_by)| report_of(now, session, found_by, None)),
+        );
         Report {
             downloaded_bytes: self.downloaded_bytes,
             uploaded_bytes: self.uploaded_bytes,
@@ -102,12 +103,17 @@ impl Tally {
     }
 }
 
-fn report_of(now: Time, session: &Session, source: &str, left: Option<String>) -> PeerReport {
+fn report_of(
+    now: Time,
+    session: &Session,
+    found_by: Vec<String>,
+    left: Option<String>,
+) -> PeerReport {
     let busy_us = session.busy.total_us(now).max(1);
     PeerReport {
         addr: session.addr,
         client: session.client.clone(),
-        source: source.to_owned(),
+        found_by,
         pieces: session.theirs.count(),
         downloaded_bytes: session.downloaded_bytes,
         uploaded_bytes: session.uploaded_bytes,

@@ -109,6 +109,11 @@ impl Engine {
                 let heard = Event::Heard { source, seeds, leeches, downloads, interval_s };
                 out.push(Output::Tell(heard));
             }
+            Wish::Keep { bytes } => {
+                let id = self.guests.id(guest).to_owned();
+                out.push(Output::KeepState(id, Bytes::from(bytes.into_owned())));
+            }
+            Wish::JoinDht { answers } => self.dht_joined(answers, out),
             // The guests' router keeps this one.
             Wish::Finished => {}
         }

@@ -4,13 +4,15 @@ use super::{Origin, Plugin, load};
 use rtor_plugin::Entry;
 
 /// Every bundled plugin, in the order in which they are listed.
-static ENTRIES: [&Entry; 6] = [
+static ENTRIES: [&Entry; 8] = [
     &rtor_strategy_rarest::PLUGIN,
     &rtor_strategy_sequential::PLUGIN,
     &rtor_strategy_random::PLUGIN,
     &rtor_strategy_streaming::PLUGIN,
     &rtor_discovery_tracker::PLUGIN,
     &rtor_discovery_pex::PLUGIN,
+    &rtor_discovery_lsd::PLUGIN,
+    &rtor_discovery_dht::PLUGIN,
 ];
 
 /// What takes over from a strategy that broke.

@@ -14,14 +14,16 @@ mod bundled;
 mod error;
 mod load;
 mod search;
+mod state;
 mod trust;
 
 pub use error::HostError;
 pub use search::Places;
+pub use state::StateFolder;
 
 use rtor_plugin::strategy::Ranker;
 use rtor_plugin::{Entry, Level, Services, Status, discovery, strategy};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -183,7 +185,8 @@ impl Registry {
 
     /// Instances of the discovery guests: those in `only` (all if it is empty), each
     /// `NAME[:key=value,..]`, but none in `without`. On a private torrent (BEP 27) those alone
-    /// that may run on one. `services` is asked for each guest's own half, by its id.
+    /// that may run on one. `more` are options that guests get beside those of their own, by id;
+    /// `services` is asked for each guest's own half, by its id.
     ///
     /// # Errors
     /// There is no such guest, or it refuses the options: then in its own words.
@@ -192,6 +195,7 @@ impl Registry {
         only: &[String],
         without: &[String],
         private: bool,
+        more: &BTreeMap<&str, String>,
         services: &dyn Fn(&str) -> Arc<dyn Services>,
     ) -> Result<Vec<Guest>, HostError> {
         for name in without {
@@ -211,8 +215,11 @@ impl Registry {
             if without.iter().any(|w| w == name) || guests.iter().any(|g| g.id == plugin.id) {
                 continue;
             }
+            let more = more.get(name).map_or("", String::as_str);
+            let between = if options.is_empty() || more.is_empty() { "" } else { "," };
+            let options = [options, between, more].concat();
             let instance = made(plugin, services(plugin.id), |services| {
-                discovery::host::Instance::create(plugin.entry, options, services)
+                discovery::host::Instance::create(plugin.entry, &options, services)
             })?;
             if !private || instance.on_private() {
                 guests.push(Guest { id: plugin.id, name: plugin.name(), instance });
@@ -366,6 +373,8 @@ mod tests {
                 ("streaming", &["rtor.strategy/1"], bundled()),
                 ("tracker", &["rtor.discovery/1"], bundled()),
                 ("pex", &["rtor.discovery/1"], bundled()),
+                ("lsd", &["rtor.discovery/1"], bundled()),
+                ("dht", &["rtor.discovery/1"], bundled()),
             ]
         );
     }
@@ -395,9 +404,17 @@ mod tests {
         );
         let only = ["tracker:x".to_owned()];
         assert_eq!(
-            refusal(registry.discoveries(&only, &[], false, &silent)),
+            refusal(registry.discoveries(&only, &[], false, &BTreeMap::new(), &silent)),
             "the discovery guest `tracker` cannot start: unknown option `x`: it takes none"
         );
+        let more = BTreeMap::from([("dht", "bootstrap=nobody".to_owned())]);
+        for only in [&[][..], &["dht:read-only".to_owned()]] {
+            assert_eq!(
+                refusal(registry.discoveries(only, &[], false, &more, &silent)),
+                "the discovery guest `dht` cannot start: \
+                 `nobody` is no node: router.example:6881 is one"
+            );
+        }
     }
 
     #[test]
@@ -405,14 +422,27 @@ mod tests {
         let registry = Registry::bundled();
         let ids = |only: &[&str], without: &[&str], private| -> Vec<&str> {
             let own = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
-            let guests = registry.discoveries(&own(only), &own(without), private, &silent);
+            let more = BTreeMap::new();
+            let guests = registry.discoveries(&own(only), &own(without), private, &more, &silent);
             guests.expect("they start").iter().map(|guest| guest.id).collect()
         };
-        assert_eq!(ids(&[], &[], false), ["tracker", "pex"]);
+        assert_eq!(ids(&[], &[], false), ["tracker", "pex", "lsd", "dht"]);
         assert_eq!(ids(&[], &[], true), ["tracker"]);
         assert_eq!(ids(&["pex", "tracker", "pex"], &[], false), ["pex", "tracker"]);
-        assert_eq!(ids(&[], &["tracker"], false), ["pex"]);
-        assert_eq!(ids(&["pex"], &[], true), [""; 0]);
-        assert!(registry.discoveries(&[], &["trakcer".to_owned()], false, &silent).is_err());
+        assert_eq!(ids(&[], &["tracker", "dht"], false), ["pex", "lsd"]);
+        assert_eq!(ids(&["pex", "lsd", "dht"], &[], true), [""; 0]);
+        for (name, sentence) in [
+            ("trakcer", "there is no discovery guest `trakcer`\nhint: did you mean `tracker`?"),
+            (
+                "gossip",
+                "there is no discovery guest `gossip`\nhint: there are `tracker`, `pex`, `lsd`, `dht`",
+            ),
+        ] {
+            let (name, more) = ([name.to_owned()], BTreeMap::new());
+            let chosen = registry.discoveries(&name, &[], false, &more, &silent);
+            assert_eq!(refusal(chosen), sentence);
+            let left_out = registry.discoveries(&[], &name, false, &more, &silent);
+            assert_eq!(refusal(left_out), sentence);
+        }
     }
 }

@@ -56,8 +56,11 @@ pub struct Peer {
     pub addr: String,
     /// Client and version, if it said.
     pub client: Option<String>,
-    /// Who found it: a plugin, `user`, or `incoming`.
+    /// Who found it first: a plugin, `user`, or `incoming`.
     pub source: String,
+    /// Everyone who found it, the first of them first.
+    #[serde(default)]
+    pub found_by: Vec<String>,
     /// Bytes of blocks received from it.
     pub downloaded_bytes: u64,
     /// Bytes of blocks sent to it.

@@ -53,8 +53,11 @@ pub struct Reached {
     pub addr: String,
     /// Client and version, if it said.
     pub client: Option<String>,
-    /// Who found it: a plugin, `user`, or `incoming`.
+    /// Who found it first: a plugin, `user`, or `incoming`.
     pub source: String,
+    /// Everyone who found it, the first of them first.
+    #[serde(default)]
+    pub found_by: Vec<String>,
     /// Pieces that it has.
     pub pieces: usize,
     /// Of the torrent, in percent.

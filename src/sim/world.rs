@@ -172,7 +172,9 @@ impl World {
             wanted: Bitfield::full(self.info.layout.piece_count()),
             partial: of.partial(),
             trackers: Vec::new(),
+            nodes: Vec::new(),
             port: of.addr.port(),
+            udp_port: 0,
             peers_max,
             seed: self.seed ^ salt,
             rank,
@@ -446,6 +448,8 @@ impl World {
             | Output::Datagram(..)
             | Output::HttpGet(..)
             | Output::Resolve(..)
+            | Output::FindNode(..)
+            | Output::KeepState(..)
             | Output::JoinMulticast(_) => {}
         }
     }

@@ -38,6 +38,26 @@ impl Handshake {
         self.reserved[7] & 0x04 != 0
     }
 
+    /// Whether its sender is a node of the DHT, which hears PORT messages (BEP 5).
+    #[must_use]
+    pub const fn dht(&self) -> bool {
+        self.reserved[7] & 0x01 != 0
+    }
+
+    /// The same of a node of the DHT.
+    #[must_use]
+    pub const fn with_dht(mut self) -> Self {
+        self.reserved[7] |= 0x01;
+        self
+    }
+
+    /// The same of somebody who is none.
+    #[must_use]
+    pub const fn without_dht(mut self) -> Self {
+        self.reserved[7] &= !0x01;
+        self
+    }
+
     /// As it goes over the wire.
     #[must_use]
     pub fn encode(&self) -> [u8; HANDSHAKE_BYTES] {
@@ -81,7 +101,10 @@ mod tests {
     fn a_handshake_comes_back_as_it_went() {
         let handshake = Handshake::new([7; 20], *b"-RT0001-abcdefghijkl");
         assert_eq!(Handshake::decode(&handshake.encode()), Ok(handshake));
-        assert!(handshake.extensions() && handshake.fast());
+        assert!(handshake.extensions() && handshake.fast() && !handshake.dht());
+        let node = handshake.with_dht();
+        assert!(node.extensions() && node.fast() && node.dht());
+        assert_eq!(node.without_dht(), handshake);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod late;
 mod lies;
 mod magnet;
 mod meeting;
+mod nodes;
 mod turnover;
 mod urgency;
 
@@ -54,15 +55,16 @@ impl Told {
 
     /// As [`Told::new`], of this torrent.
     fn of(info: Arc<Info>, have: u32, rank: Box<dyn Rank>) -> Self {
+        Self::configured(Self::config(info, have, rank))
+    }
+
+    fn config(info: Arc<Info>, have: u32, rank: Box<dyn Rank>) -> Config {
         let pieces = info.layout.piece_count();
         let mut had = Bitfield::new(pieces);
         (0..have as usize).for_each(|piece| {
             had.insert(piece);
         });
-        let mut handshake = Handshake::new(info.hashes.on_the_wire(), *b"-XX0000-peer00000000");
-        // As BEP 3 alone has it; tests of the fast extension set the bit.
-        handshake.reserved = [0; 8];
-        let engine = Engine::new(Config {
+        Config {
             info,
             peer_id: *b"-RT0000-ourselves000",
             client: "test".to_owned(),
@@ -70,13 +72,23 @@ impl Told {
             wanted: Bitfield::full(pieces),
             partial: Vec::new(),
             trackers: Vec::new(),
+            nodes: Vec::new(),
             port: 0,
+            udp_port: 0,
             peers_max: 3,
             seed: 1,
             rank,
             guests: Vec::new(),
             looks_only: false,
-        });
+        }
+    }
+
+    fn configured(config: Config) -> Self {
+        let info_hash = config.info.hashes.on_the_wire();
+        let mut handshake = Handshake::new(info_hash, *b"-XX0000-peer00000000");
+        // As BEP 3 alone has it; tests of the fast extension set the bit.
+        handshake.reserved = [0; 8];
+        let engine = Engine::new(config);
         let mut told = Self { engine, out: Vec::new(), now: Time(0), handshake };
         told.tell(Input::Started);
         told

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 /* The version of the boundary that this header describes. */
-enum { RTOR_ABI_MAJOR = 1, RTOR_ABI_MINOR = 1 };
+enum { RTOR_ABI_MAJOR = 1, RTOR_ABI_MINOR = 2 };
 
 /* `major` must be equal on both sides, `minor` only appends. */
 typedef struct rtor_version {
@@ -180,7 +180,9 @@ typedef struct rtor_started {
     rtor_totals totals;
     uint16_t port;      /* Where we accept TCP; 0: nowhere. */
     uint8_t is_private; /* 1: BEP 27. */
-    uint8_t reserved[5];
+    uint8_t reserved;
+    uint16_t udp_port; /* Where datagrams come from; 0: nowhere, or it is not known. */
+    uint16_t reserved_too;
 } rtor_started;
 
 /* Body of `peer_joined` and `peer_left`. */
@@ -265,6 +267,22 @@ typedef struct rtor_heard {
     uint32_t reserved;
 } rtor_heard;
 
+/* Body of `node`. */
+typedef struct rtor_node {
+    rtor_addr addr; /* Where it may be. */
+} rtor_node;
+
+/* Body of `state` and `keep`. */
+typedef struct rtor_state {
+    rtor_lent bytes; /* Your own, at most 64 KiB. */
+} rtor_state;
+
+/* Body of `join_dht`. */
+typedef struct rtor_dht {
+    uint32_t answers; /* 1: you answer on the UDP port, and peers may be told (BEP 5). */
+    uint32_t reserved;
+} rtor_dht;
+
 /* The numbers of `rtor_fact.kind`. Decline those that you do not know. */
 enum {
     RTOR_FACT_STARTED = 1,     /* The download begins; `started`. */
@@ -278,7 +296,9 @@ enum {
     RTOR_FACT_HTTP_REPLY = 9,  /* An `http_get` ended; `http_reply`. */
     RTOR_FACT_RESOLVED = 10,   /* A `resolve` ended; `resolved`. */
     RTOR_FACT_DEADLINE = 11,   /* Your own deadline passed. */
-    RTOR_FACT_WOKEN = 12       /* You called `wake`. */
+    RTOR_FACT_WOKEN = 12,      /* You called `wake`. */
+    RTOR_FACT_NODE = 13,       /* There may be a node of the DHT; `node`. */
+    RTOR_FACT_STATE = 14       /* Before `started`: what you wished to keep; `state`. */
 };
 
 typedef union rtor_fact_body {
@@ -290,6 +310,8 @@ typedef union rtor_fact_body {
     rtor_http_reply http_reply;
     rtor_resolved resolved;
     uint64_t nothing;
+    rtor_node node;
+    rtor_state state;
 } rtor_fact_body;
 
 /* What happened: a kind, and the body that goes with it. */
@@ -309,7 +331,9 @@ enum {
     RTOR_WISH_JOIN_MULTICAST = 6, /* Join a multicast group; `multicast`. */
     RTOR_WISH_REPORT = 7,         /* Something a person may want to know; `report`. */
     RTOR_WISH_HEARD = 8,          /* What a source said of the swarm; `heard`. */
-    RTOR_WISH_FINISHED = 9        /* After `stopped`: nothing more to say. */
+    RTOR_WISH_FINISHED = 9,       /* After `stopped`: nothing more to say. */
+    RTOR_WISH_KEEP = 10,          /* Keep these bytes for the next run; `state`. */
+    RTOR_WISH_JOIN_DHT = 11       /* You are a node of the DHT, and want `node` facts; `dht`. */
 };
 
 typedef union rtor_wish_body {
@@ -322,6 +346,8 @@ typedef union rtor_wish_body {
     rtor_report report;
     rtor_heard heard;
     uint64_t nothing;
+    rtor_state state;
+    rtor_dht dht;
 } rtor_wish_body;
 
 /* What you want: a kind, and the body that goes with it. */

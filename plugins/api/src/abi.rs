@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 /// The version of the boundary that this crate speaks.
-pub const ABI: Version = Version { major: 1, minor: 1 };
+pub const ABI: Version = Version { major: 1, minor: 2 };
 
 /// A version of the boundary: `major` must be equal on both sides, `minor` only appends.
 #[repr(C)]

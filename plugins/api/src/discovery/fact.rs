@@ -1,8 +1,8 @@
 //! [`Fact`]: what a discovery guest is told, in its Rust form.
 
 use super::raw::{
-    RawDatagram, RawExtension, RawFact, RawFactBody, RawHttpReply, RawPeer, RawResolved,
-    RawStarted, RawTracker, fact_kind,
+    RawDatagram, RawExtension, RawFact, RawFactBody, RawHttpReply, RawNode, RawPeer, RawResolved,
+    RawStarted, RawState, RawTracker, fact_kind,
 };
 use crate::{Addr, Lent};
 
@@ -44,13 +44,14 @@ pub enum Reply<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields say what the variant's sentence does not")]
 pub enum Fact<'a> {
-    /// The download begins. `port` 0: nothing listens.
+    /// The download begins. `port` 0: nothing listens; `udp_port` 0: nobody knows it.
     Started {
         info_hash: &'a [u8],
         peer_id: &'a [u8],
         trackers: Vec<Tracker<'a>>,
         seed: u64,
         port: u16,
+        udp_port: u16,
         private: bool,
         totals: Totals,
     },
@@ -76,6 +77,10 @@ pub enum Fact<'a> {
     Deadline,
     /// The guest called [`HostHandle::wake`](crate::HostHandle::wake).
     Woken,
+    /// A peer or the torrent says that a node of the DHT is there (BEP 5).
+    Node { addr: Addr },
+    /// Before the start: what [`Wish::Keep`](super::Wish::Keep) kept in an earlier run.
+    State { bytes: &'a [u8] },
 }
 
 /// Lends bytes without a lifetime: the raw fact that holds it lives only inside `with_raw`.
@@ -102,7 +107,7 @@ impl<'a> Fact<'a> {
         use RawFactBody as B;
         use fact_kind as k;
         match *self {
-            Self::Started { info_hash, peer_id, seed, port, private, totals, .. } => {
+            Self::Started { info_hash, peer_id, seed, port, udp_port, private, totals, .. } => {
                 let started = RawStarted {
                     info_hash: lend(info_hash),
                     peer_id: lend(peer_id),
@@ -112,7 +117,9 @@ impl<'a> Fact<'a> {
                     totals,
                     port,
                     is_private: u8::from(private),
-                    reserved: [0; 5],
+                    reserved: 0,
+                    udp_port,
+                    reserved_too: 0,
                 };
                 (k::STARTED, B { started })
             }
@@ -154,6 +161,8 @@ impl<'a> Fact<'a> {
             }
             Self::Deadline => (k::DEADLINE, B { nothing: 0 }),
             Self::Woken => (k::WOKEN, B { nothing: 0 }),
+            Self::Node { addr } => (k::NODE, B { node: RawNode { addr } }),
+            Self::State { bytes } => (k::STATE, B { state: RawState { bytes: lend(bytes) } }),
         }
     }
 
@@ -201,6 +210,8 @@ impl<'a> Fact<'a> {
                 },
                 k::DEADLINE => Self::Deadline,
                 k::WOKEN => Self::Woken,
+                k::NODE => Self::Node { addr: body.node.addr },
+                k::STATE => Self::State { bytes: body.state.bytes.bytes() },
                 _ => return None,
             })
         }
@@ -221,6 +232,7 @@ impl<'a> Fact<'a> {
                 trackers,
                 seed: raw.seed,
                 port: raw.port,
+                udp_port: raw.udp_port,
                 private: raw.is_private != 0,
                 totals: raw.totals,
             })

@@ -146,6 +146,7 @@ fn within_limits(wish: &Wish<'_>) -> bool {
         Wish::Resolve { host, .. } => host.len() <= WISH_BYTES_MAX,
         Wish::Report { subject, text, .. } => subject.len() + text.len() <= WISH_BYTES_MAX,
         Wish::Heard { source, .. } => source.len() <= WISH_BYTES_MAX,
-        Wish::JoinMulticast { .. } | Wish::Finished => true,
+        Wish::Keep { bytes } => bytes.len() <= WISH_BYTES_MAX,
+        Wish::JoinMulticast { .. } | Wish::Finished | Wish::JoinDht { .. } => true,
     }
 }

@@ -12,9 +12,9 @@ mod wish;
 pub use fact::{Fact, Reply, Totals, Tracker};
 pub use guest::{Answer, Discovery, Wishes, entry};
 pub use raw::{
-    RawDatagram, RawExtension, RawFact, RawFactBody, RawFound, RawHeard, RawHttpGet, RawHttpReply,
-    RawMulticast, RawPeer, RawReport, RawResolve, RawResolved, RawSink, RawStarted, RawTracker,
-    RawWish, RawWishBody, Table, fact_kind, wish_kind,
+    RawDatagram, RawDht, RawExtension, RawFact, RawFactBody, RawFound, RawHeard, RawHttpGet,
+    RawHttpReply, RawMulticast, RawNode, RawPeer, RawReport, RawResolve, RawResolved, RawSink,
+    RawStarted, RawState, RawTracker, RawWish, RawWishBody, Table, fact_kind, wish_kind,
 };
 pub use wish::Wish;
 

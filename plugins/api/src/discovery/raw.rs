@@ -32,6 +32,10 @@ pub mod fact_kind {
     pub const DEADLINE: u32 = 11;
     /// The guest called `wake`; no body.
     pub const WOKEN: u32 = 12;
+    /// There may be a node of the DHT; body `node`.
+    pub const NODE: u32 = 13;
+    /// What this guest wished to `keep` in an earlier run, before `started`; body `state`.
+    pub const STATE: u32 = 14;
 }
 
 /// The numbers of [`RawWish::kind`]. Unknown ones are refused.
@@ -54,6 +58,10 @@ pub mod wish_kind {
     pub const HEARD: u32 = 8;
     /// After `stopped`: nothing more to say; no body.
     pub const FINISHED: u32 = 9;
+    /// Keep these bytes for the next run, instead of those before; body `state`.
+    pub const KEEP: u32 = 10;
+    /// This guest is a node of the DHT and wants to hear of others; body `dht`.
+    pub const JOIN_DHT: u32 = 11;
 }
 
 /// Body of `started`.
@@ -77,7 +85,11 @@ pub struct RawStarted {
     /// 1 if the torrent is private (BEP 27).
     pub is_private: u8,
     /// Zero.
-    pub reserved: [u8; 5],
+    pub reserved: u8,
+    /// Where datagrams come from; 0: nowhere, or it is not known.
+    pub udp_port: u16,
+    /// Zero.
+    pub reserved_too: u16,
 }
 
 /// One tracker of a torrent.
@@ -234,6 +246,32 @@ pub struct RawHeard {
     pub reserved: u32,
 }
 
+/// Body of `node`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RawNode {
+    /// Where it may be.
+    pub addr: Addr,
+}
+
+/// Body of `state` and `keep`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RawState {
+    /// The guest's own, at most 64 KiB.
+    pub bytes: Lent<'static>,
+}
+
+/// Body of `join_dht`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RawDht {
+    /// 1: it answers on the UDP port, and peers may be told so (PORT, BEP 5).
+    pub answers: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
 /// What happened: a kind and the body that goes with it.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -259,6 +297,8 @@ pub union RawFactBody {
     pub http_reply: RawHttpReply,
     pub resolved: RawResolved,
     pub nothing: u64,
+    pub node: RawNode,
+    pub state: RawState,
 }
 
 /// What a guest wants: a kind and the body that goes with it.
@@ -287,6 +327,8 @@ pub union RawWishBody {
     pub report: RawReport,
     pub heard: RawHeard,
     pub nothing: u64,
+    pub state: RawState,
+    pub dht: RawDht,
 }
 
 /// Where wishes go during one call.

@@ -2,8 +2,8 @@
 
 use super::fact::lent_slice;
 use super::raw::{
-    RawDatagram, RawExtension, RawFound, RawHeard, RawHttpGet, RawMulticast, RawReport, RawResolve,
-    RawWish, RawWishBody, wish_kind,
+    RawDatagram, RawDht, RawExtension, RawFound, RawHeard, RawHttpGet, RawMulticast, RawReport,
+    RawResolve, RawState, RawWish, RawWishBody, wish_kind,
 };
 use crate::{Addr, Lent, Level};
 use std::borrow::Cow;
@@ -36,6 +36,11 @@ pub enum Wish<'a> {
     },
     /// After [`Fact::Stopped`](super::Fact::Stopped): nothing more to say.
     Finished,
+    /// Keep these bytes for the next run, where they are [`Fact::State`](super::Fact::State).
+    Keep { bytes: Cow<'a, [u8]> },
+    /// This guest is a node of the DHT: it is told of others ([`Fact::Node`](super::Fact::Node)).
+    /// If it `answers` on the UDP port, peers are told of it (PORT, BEP 5).
+    JoinDht { answers: bool },
 }
 
 /// `size_of::<RawWish>()` of the first revision, which every guest has.
@@ -107,6 +112,10 @@ impl<'a> Wish<'a> {
                 (k::HEARD, B { heard })
             }
             Self::Finished => (k::FINISHED, B { nothing: 0 }),
+            Self::Keep { bytes } => (k::KEEP, B { state: RawState { bytes: lend(bytes) } }),
+            Self::JoinDht { answers } => {
+                (k::JOIN_DHT, B { dht: RawDht { answers: u32::from(*answers), reserved: 0 } })
+            }
         }
     }
 
@@ -163,6 +172,8 @@ impl<'a> Wish<'a> {
                     interval_s: body.heard.interval_s,
                 },
                 k::FINISHED => Self::Finished,
+                k::KEEP => Self::Keep { bytes: body.state.bytes.bytes().into() },
+                k::JOIN_DHT => Self::JoinDht { answers: body.dht.answers == 1 },
                 _ => return None,
             })
         }
@@ -190,6 +201,8 @@ impl<'a> Wish<'a> {
                 Wish::Heard { source: own(source), seeds, leeches, downloads, interval_s }
             }
             Self::Finished => Wish::Finished,
+            Self::Keep { bytes } => Wish::Keep { bytes: own(bytes) },
+            Self::JoinDht { answers } => Wish::JoinDht { answers },
         }
     }
 }

@@ -6,8 +6,7 @@
 //! `server` what others get, `side` one address family, `node` all of them together, `upkeep` what
 //! it does unasked; `run` is the guest.
 //!
-//! Not here: mutable and immutable items (BEP 44), scrape (BEP 33), sampling (BEP 51). The host has
-//! no fact yet for a PORT message and none for the bytes of [`Node::snapshot`].
+//! Not here: mutable and immutable items (BEP 44), scrape (BEP 33), sampling (BEP 51).
 
 mod address;
 mod asked;
@@ -46,6 +45,8 @@ use run::Run;
 /// The discovery guest `dht`.
 pub struct Dht {
     given: Given,
+    /// The node of an earlier run.
+    snapshot: Vec<u8>,
     run: Option<Run>,
     /// The newest time that was told.
     now_us: u64,
@@ -57,16 +58,26 @@ impl Discovery for Dht {
     const ON_PRIVATE: bool = false;
 
     fn create(_host: HostHandle, options: Options<'_>) -> Result<Self, String> {
-        Given::read(options).map(|given| Self { given, run: None, now_us: 0 })
+        let given = Given::read(options)?;
+        Ok(Self { given, snapshot: Vec::new(), run: None, now_us: 0 })
     }
 
     fn handle(&mut self, now_us: u64, fact: &Fact<'_>, wishes: &mut dyn Wishes) -> Answer {
         self.now_us = now_us;
         match fact {
-            Fact::Started { .. } => self.run = Run::started(&self.given, now_us, fact, wishes),
+            Fact::State { bytes } => {
+                self.snapshot = bytes.to_vec();
+                return Answer::Mine;
+            }
+            Fact::Started { .. } => {
+                let snapshot = std::mem::take(&mut self.snapshot);
+                self.run = Run::started(&self.given, &snapshot, now_us, fact, wishes);
+            }
             // Others forget us by themselves: there is no good-bye in the DHT.
             Fact::Stopped(_) => {
-                self.run = None;
+                if let Some(run) = self.run.take() {
+                    run.keep(now_us, wishes);
+                }
                 wishes.push(Wish::Finished);
                 return Answer::Mine;
             }

@@ -33,8 +33,8 @@ const NODES_ENOUGH: usize = 64;
 pub(crate) struct Run {
     node: Node,
     info_hash: NodeId,
-    /// Where we accept peers; 0: nowhere.
-    port: u16,
+    /// Where we accept peers; `None`: nowhere.
+    port: Option<Port>,
     totals: Totals,
     /// Hosts whose addresses are still to be found.
     names: Vec<Name>,
@@ -46,8 +46,8 @@ pub(crate) struct Run {
     due_us: u64,
     hurried_us: u64,
     announced_us: Option<u64>,
-    /// Whether somebody was told that nobody answers.
-    complained: bool,
+    /// How much it mattered that nobody answers, if somebody was told.
+    complained: Option<Level>,
 }
 
 /// A bootstrap node that has a name.
@@ -67,14 +67,15 @@ enum Resolving {
 
 impl Run {
     /// `None`, and a report, if the host's start makes no sense; `None` alone for a torrent that
-    /// may not be in the DHT (BEP 27).
+    /// may not be in the DHT (BEP 27). `snapshot` is that of an earlier run, or empty.
     pub(crate) fn started(
         given: &Given,
+        snapshot: &[u8],
         now_us: u64,
         fact: &Fact<'_>,
         wishes: &mut dyn Wishes,
     ) -> Option<Self> {
-        let Fact::Started { info_hash, seed, port, private, totals, .. } = fact else {
+        let Fact::Started { info_hash, seed, port, udp_port, private, totals, .. } = fact else {
             return None;
         };
         if *private {
@@ -86,10 +87,15 @@ impl Run {
             wishes.push(Wish::Report { level: Level::Error, subject: SOURCE.into(), text });
             return None;
         };
+        let port = match *port {
+            0 => None,
+            port if port == *udp_port => Some(Port::Implied(port)),
+            port => Some(Port::Given(port)),
+        };
         let mut run = Self {
             node: Node::new(*seed, given.read_only),
             info_hash,
-            port: *port,
+            port,
             totals: *totals,
             names: Vec::new(),
             resolve_us: RESOLVE_US,
@@ -98,8 +104,13 @@ impl Run {
             due_us: now_us,
             hurried_us: HURRIED_US,
             announced_us: None,
-            complained: false,
+            complained: None,
         };
+        wishes.push(Wish::JoinDht { answers: !given.read_only });
+        if !snapshot.is_empty() && !run.node.restore(now_us, snapshot) {
+            let text = "what was kept of an earlier run cannot be read: it is ignored".into();
+            wishes.push(Wish::Report { level: Level::Warning, subject: SOURCE.into(), text });
+        }
         for (host, port) in &given.bootstrap {
             match host.parse::<IpAddr>() {
                 Ok(ip) => run.node.bootstrap(now_us, [SocketAddr::new(ip, *port)]),
@@ -135,19 +146,35 @@ impl Run {
             Fact::Resolved { ticket, addrs, .. } => self.resolved(now_us, ticket, addrs, wishes),
             Fact::PeerJoined { addr, came_to_us: false, .. } => {
                 // Its node, if it has one, mostly has the number of the port that we dialed.
-                if self.node.nodes() < NODES_ENOUGH
-                    && let Some(addr) = addr.socket()
-                {
-                    self.node.heard_of(now_us, addr);
+                if let Some(addr) = addr.socket() {
+                    self.heard_of(now_us, addr);
+                }
+            }
+            Fact::Node { addr } => {
+                if let Some(addr) = addr.socket() {
+                    self.heard_of(now_us, addr);
                 }
             }
             Fact::PeerJoined { .. } | Fact::PeerLeft { .. } => {}
-            Fact::Extension { .. } | Fact::HttpReply { .. } | Fact::Woken => {
+            Fact::Extension { .. } | Fact::HttpReply { .. } | Fact::State { .. } | Fact::Woken => {
                 return Answer::Declined;
             }
         }
         self.go_on(now_us, &mut out, wishes);
         Answer::Mine
+    }
+
+    /// What the next run begins with, if there is anybody in it.
+    pub(crate) fn keep(&self, now_us: u64, wishes: &mut dyn Wishes) {
+        if self.node.nodes() > 0 {
+            wishes.push(Wish::Keep { bytes: self.node.snapshot(now_us).into() });
+        }
+    }
+
+    fn heard_of(&mut self, now_us: u64, addr: SocketAddr) {
+        if self.node.nodes() < NODES_ENOUGH {
+            self.node.heard_of(now_us, addr);
+        }
     }
 
     pub(crate) fn deadline(&self, now_us: u64) -> Option<u64> {
@@ -173,12 +200,12 @@ impl Run {
 
     fn look_up(&mut self, now_us: u64, out: &mut Vec<Out>) {
         let is_due = |since: u64| now_us >= since.saturating_add(ANNOUNCE_US);
-        let announces = self.port != 0 && self.announced_us.is_none_or(is_due);
+        let announce = self.port.filter(|_| self.announced_us.is_none_or(is_due));
+        let announces = announce.is_some();
         if !announces && self.totals.peers_wanted == 0 {
             self.due_us = now_us.saturating_add(self.pause_us());
             return;
         }
-        let announce = announces.then_some(Port::Implied(self.port));
         let number = self.node.lookup(now_us, self.info_hash, announce, out);
         self.lookup = Some((number, announces));
     }
@@ -215,14 +242,24 @@ impl Run {
         self.due_us = now_us.saturating_add(self.pause_us());
         self.hurried_us = (self.hurried_us * 2).min(HURRIED_US_MAX);
         if answered > 0 {
-            self.complained = false;
+            self.complained = None;
             if announced {
                 self.announced_us = Some(now_us);
             }
-        } else if !self.complained {
-            self.complained = true;
-            let text = format!("no node of the DHT answers, {asked} were asked").into();
-            wishes.push(Wish::Report { level: Level::Warning, subject: SOURCE.into(), text });
+        } else {
+            self.complain(true, &format!("no node of the DHT answers, {asked} were asked"), wishes);
+        }
+    }
+
+    /// Says what is wrong, once, and once more when it begins to matter: with peers from elsewhere,
+    /// or before it is `sure`, it is worth no warning.
+    fn complain(&mut self, sure: bool, text: &str, wishes: &mut dyn Wishes) {
+        let matters = sure && self.totals.peers == 0;
+        let level = if matters { Level::Warning } else { Level::Info };
+        if self.complained < Some(level) {
+            self.complained = Some(level);
+            let (subject, text) = (SOURCE.into(), text.into());
+            wishes.push(Wish::Report { level, subject, text });
         }
     }
 
@@ -258,12 +295,10 @@ impl Run {
         let all = |state| self.names.iter().all(|name| name.state == state);
         if all(Resolving::Failed) {
             self.resolve_due_us = Some(now_us.saturating_add(self.resolve_us));
+            let again = self.resolve_us > RESOLVE_US;
             self.resolve_us = (self.resolve_us * 2).min(RESOLVE_US_MAX);
-            if !self.complained {
-                self.complained = true;
-                let text = "no bootstrap node's name could be looked up".into();
-                wishes.push(Wish::Report { level: Level::Warning, subject: SOURCE.into(), text });
-            }
+            let sure = again && !self.node.is_open(now_us);
+            self.complain(sure, "no bootstrap node's name could be looked up", wishes);
         }
     }
 }

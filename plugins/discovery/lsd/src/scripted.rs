@@ -46,6 +46,7 @@ impl World {
             trackers: Vec::new(),
             seed: 7,
             port,
+            udp_port: port,
             private,
             totals: TOTALS,
         });

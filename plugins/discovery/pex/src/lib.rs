@@ -124,6 +124,8 @@ impl Run {
             | Fact::Datagram { .. }
             | Fact::HttpReply { .. }
             | Fact::Resolved { .. }
+            | Fact::Node { .. }
+            | Fact::State { .. }
             | Fact::Woken => return Answer::Declined,
         }
         self.tell(now_us, wishes);

@@ -44,6 +44,7 @@ impl World {
             trackers: Vec::new(),
             seed,
             port: PORT,
+            udp_port: PORT,
             private,
             totals: TOTALS,
         });

@@ -142,6 +142,8 @@ impl Run {
             Fact::PeerJoined { .. }
             | Fact::PeerLeft { .. }
             | Fact::Extension { .. }
+            | Fact::Node { .. }
+            | Fact::State { .. }
             | Fact::Woken => return Answer::Declined,
         }
         self.go_on(now_us, wishes);

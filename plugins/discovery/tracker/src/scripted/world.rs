@@ -56,6 +56,7 @@ impl World {
             trackers: trackers.collect(),
             seed,
             port: 6881,
+            udp_port: 6881,
             private: false,
             totals: TOTALS,
         });
