@@ -3,7 +3,7 @@
 use super::{BLOCK, InOrder, PIECES, Told};
 use crate::plugins::silent;
 use rtor::engine::time::SECOND_US;
-use rtor::engine::{Config, Guest, Input, Output, PeerId};
+use rtor::engine::{Config, Event, Guest, Input, Output, PeerId};
 use rtor::host::Registry;
 use rtor::sim::torrent_of;
 use rtor::torrent::Info;
@@ -104,6 +104,13 @@ fn the_nodes_of_the_torrent_are_looked_up_and_asked() {
     assert_eq!(wanted, [("a.example", 1), ("10.0.0.9", 2)]);
     let addr = SocketAddr::from(([10, 0, 0, 9], 2));
     assert_eq!(asked(&mut told, [Input::NodeFound(addr)]), [addr]);
+}
+
+#[test]
+fn the_end_waits_neither_for_names_nor_for_nodes() {
+    let mut told = told("a.example:1+10.0.0.8:1", false);
+    told.tell(Input::Stopped);
+    assert!(told.out.contains(&Output::Tell(Event::Farewell)), "{:?}", told.out);
 }
 
 #[test]

@@ -9,6 +9,9 @@ use std::net::SocketAddr;
 /// Where its RPC listens, on every address of the network: one aria2 an address needs its own.
 const RPC_PORT_BASE: u16 = 6800;
 
+/// Where its node of the DHT listens: not where it takes peers.
+pub const DHT_PORT: u16 = 51500;
+
 /// One aria2 with one torrent.
 pub struct Aria2 {
     running: Running,
@@ -29,13 +32,18 @@ impl Aria2 {
             .arg(flag("dir", &job.data.to_string_lossy()))
             .arg(flag("interface", &addr.ip().to_string()))
             .arg(flag("listen-port", &addr.port().to_string()))
-            .args(["--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false"])
-            .args(["--enable-peer-exchange=false", "--disable-ipv6=true"])
+            .arg(flag("enable-dht", yes(job.dht_node.is_some())))
+            .args(job.dht_node.map(|node| flag("dht-entry-point", &node.to_string())))
+            .arg(flag("dht-listen-port", &DHT_PORT.to_string()))
+            .arg(flag("dht-file-path", &folder.join("dht.dat").to_string_lossy()))
+            .arg(flag("bt-enable-lpd", yes(job.lsd)))
+            .arg(flag("enable-peer-exchange", yes(job.pex)))
+            .args(["--enable-dht6=false", "--disable-ipv6=true"])
             .args(["--enable-rpc=true", "--rpc-listen-all=true"])
             .arg(flag("rpc-listen-port", &rpc_port.to_string()))
             // Seeds until it is stopped.
             .args(["--seed-ratio=0.0", "--file-allocation=none", "--follow-torrent=mem"])
-            .arg(flag("check-integrity", if job.seeds { "true" } else { "false" }))
+            .arg(flag("check-integrity", yes(job.seeds)))
             .arg(flag("max-overall-upload-limit", &job.up_bytes_per_second.to_string()))
             .arg(flag("max-overall-download-limit", &job.down_bytes_per_second.to_string()))
             .args(["--console-log-level=notice", "--summary-interval=0"])
@@ -86,6 +94,10 @@ impl Rpc {
         let answer: Value = serde_json::from_slice(&reply.body).ok()?;
         answer["result"].get(0).cloned()
     }
+}
+
+const fn yes(so: bool) -> &'static str {
+    if so { "true" } else { "false" }
 }
 
 /// The last octet, or the last byte of a v6 address.

@@ -43,6 +43,9 @@ impl Libtorrent {
             "max_down": job.down_bytes_per_second,
             "peers": job.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "utp": job.utp,
+            "dht_node": job.dht_node.map(|node| node.to_string()),
+            "pex": job.pex,
+            "lsd": job.lsd,
             "sequential": false,
             "until_complete": false,
         });

@@ -14,20 +14,29 @@ import time
 
 import libtorrent as lt
 
+import libtorrent_dht
+
 # Between two looks at the state.
 TICK_S = 0.05
 # A line is printed at least so often, so that a reader sees the rates move.
 SILENCE_S = 0.5
+# Who comes later hears of it soon.
+LSD_INTERVAL_S = 2
+DHT_INTERVAL_S = 1
 
 job = json.loads(sys.argv[1])
-host = job["listen"].rsplit(":", 1)[0]
+host, _ = libtorrent_dht.address(job["listen"])
 session = lt.session(
     {
         "user_agent": "libtorrent-of-the-tests",
         "listen_interfaces": job["listen"],
         "outgoing_interfaces": host,
-        "enable_dht": False,
-        "enable_lsd": False,
+        "enable_dht": job.get("dht_node") is not None,
+        "enable_lsd": job.get("lsd", False),
+        "local_service_announce_interval": LSD_INTERVAL_S,
+        # Who is to be found does not call first.
+        "seeding_outgoing_connections": not any(job.get(way) for way in ("dht_node", "pex", "lsd")),
+        **libtorrent_dht.SETTINGS,
         "enable_upnp": False,
         "enable_natpmp": False,
         "enable_incoming_utp": job["utp"],
@@ -60,7 +69,13 @@ if job["trackers"] is not None:
     params.trackers = job["trackers"]
 params.flags &= ~lt.torrent_flags.auto_managed
 params.flags &= ~lt.torrent_flags.paused
-params.flags |= lt.torrent_flags.disable_dht | lt.torrent_flags.disable_lsd | lt.torrent_flags.disable_pex
+for way, flag in [
+    (job.get("dht_node"), lt.torrent_flags.disable_dht),
+    (job.get("lsd"), lt.torrent_flags.disable_lsd),
+    (job.get("pex"), lt.torrent_flags.disable_pex),
+]:
+    if not way:
+        params.flags |= flag
 if job["sequential"]:
     params.flags |= lt.torrent_flags.sequential_download
 torrent = session.add_torrent(params)
@@ -80,6 +95,7 @@ signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGINT, stop)
 
 said, said_at = None, 0.0
+announced_at = 0.0
 while not stopping:
     status = torrent.status()
     state = {
@@ -96,6 +112,10 @@ while not stopping:
     if state != said or now - said_at > SILENCE_S:
         print(json.dumps(state), flush=True)
         said, said_at = state, now
+    if job.get("dht_node") and now - announced_at > DHT_INTERVAL_S:
+        session.add_dht_node(libtorrent_dht.address(job["dht_node"]))
+        torrent.force_dht_announce()
+        announced_at = now
     for alert in session.pop_alerts():
         print(alert, file=sys.stderr, flush=True)
     if job["until_complete"] and status.is_seeding:

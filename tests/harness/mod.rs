@@ -19,6 +19,7 @@
 //! ```
 
 pub mod aria2;
+pub mod dht;
 pub mod evil;
 pub mod libtorrent;
 pub mod net;
@@ -30,7 +31,9 @@ pub mod torrents;
 pub mod tracker;
 pub mod transmission;
 pub mod tree;
+pub mod watch;
 
+pub use dht::Dht;
 pub use evil::{EvilPeer, Trick};
 pub use net::Net;
 pub use peer::{Client, Job, Peer, Progress};

@@ -1,7 +1,7 @@
 //! [`Client`], [`Job`], [`Peer`]: other people's clients behind one face, to seed or to leech.
 //!
-//! All of them run with DHT, PEX, LSD and port mapping off, on an address of their own and the
-//! fixed port [`PORT`]: a test decides who finds whom.
+//! All of them run with DHT, PEX and LSD off unless the job says so, and always without port
+//! mapping, on an address of their own and the fixed port [`PORT`]: a test decides who finds whom.
 
 use super::net::Net;
 use super::torrents::{Content, Torrent};
@@ -43,6 +43,12 @@ pub struct Job {
     pub peers: Vec<SocketAddr>,
     /// Whether uTP is spoken beside TCP, where the client can.
     pub utp: bool,
+    /// A node to begin in the DHT with; `None`: no DHT.
+    pub dht_node: Option<SocketAddr>,
+    /// Whether connected peers are told of others.
+    pub pex: bool,
+    /// Whether it announces itself on the local network.
+    pub lsd: bool,
 }
 
 /// How far a client is.
@@ -107,6 +113,9 @@ impl Job {
             down_bytes_per_second: 0,
             peers: Vec::new(),
             utp: false,
+            dht_node: None,
+            pex: false,
+            lsd: false,
         }
     }
 
@@ -120,6 +129,24 @@ impl Job {
     #[must_use]
     pub fn max_down(self, down_bytes_per_second: u64) -> Self {
         Self { down_bytes_per_second, ..self }
+    }
+
+    /// Takes part in the DHT, and begins with `node`.
+    #[must_use]
+    pub fn dht(self, node: SocketAddr) -> Self {
+        Self { dht_node: Some(node), ..self }
+    }
+
+    /// Tells connected peers of others, and hears them.
+    #[must_use]
+    pub fn pex(self) -> Self {
+        Self { pex: true, ..self }
+    }
+
+    /// Announces itself on the local network, and hears others.
+    #[must_use]
+    pub fn lsd(self) -> Self {
+        Self { lsd: true, ..self }
     }
 
     /// Calls `peer`.

@@ -37,7 +37,7 @@ if job["base"]:
 else:
     before = create()
 
-# The trackers and web seeds stand outside the info dictionary: one torrent, many files.
+# The trackers, nodes and web seeds stand outside the info dictionary: one torrent, many files.
 outer = lt.bdecode(before)
 outer.pop(b"announce", None), outer.pop(b"announce-list", None), outer.pop(b"url-list", None)
 if job["trackers"]:
@@ -46,6 +46,8 @@ if sum(map(len, job["trackers"])) > 1:
     outer[b"announce-list"] = [[url.encode() for url in tier] for tier in job["trackers"]]
 if job["web_seeds"]:
     outer[b"url-list"] = [url.encode() for url in job["web_seeds"]]
+if job["nodes"]:
+    outer[b"nodes"] = [[host.encode(), port] for host, port in job["nodes"]]
 data = lt.bencode(outer)
 assert hashes(data) == hashes(before), "the info dictionary has changed"
 with open(job["out"], "wb") as out:

@@ -8,6 +8,7 @@ use super::{GIB, KIB, MIB};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -126,6 +127,7 @@ pub struct Recipe {
     piece_length: u64,
     trackers: Vec<Vec<String>>,
     web_seeds: Vec<String>,
+    nodes: Vec<(String, u16)>,
     private: bool,
 }
 
@@ -139,6 +141,7 @@ impl Torrent {
             piece_length: 32 * KIB,
             trackers: Vec::new(),
             web_seeds: Vec::new(),
+            nodes: Vec::new(),
             private: false,
         }
     }
@@ -219,6 +222,12 @@ impl Recipe {
         self
     }
 
+    /// Names a node of the DHT (BEP 5).
+    pub fn node(mut self, node: SocketAddr) -> Self {
+        self.nodes.push((node.ip().to_string(), node.port()));
+        self
+    }
+
     /// Makes it private (BEP 27).
     pub fn private(self) -> Self {
         Self { private: true, ..self }
@@ -242,6 +251,7 @@ impl Recipe {
             "piece_length": self.piece_length,
             "trackers": self.trackers,
             "web_seeds": self.web_seeds,
+            "nodes": self.nodes,
             "private": self.private,
         });
         let output = Command::new(python())

@@ -33,6 +33,10 @@ impl Transmission {
         let folder = net.folder(&format!("transmission-{}", addr.ip()));
         fs::write(folder.join("settings.json"), settings(addr, job).to_string())
             .expect("the test's folder takes a file");
+        if let Some(node) = job.dht_node {
+            let bootstrap = format!("{} {}\n", node.ip(), node.port());
+            fs::write(folder.join("dht.bootstrap"), bootstrap).expect("as above");
+        }
         let mut command = net.command("transmission-daemon");
         command.args(["--foreground", "--config-dir"]).arg(&folder);
         // It reads these before its own settings.
@@ -104,9 +108,9 @@ fn settings(addr: SocketAddr, job: &Job) -> Value {
         "rpc-enabled": true,
         "rpc-whitelist-enabled": false,
         "rpc-host-whitelist-enabled": false,
-        "dht-enabled": false,
-        "lpd-enabled": false,
-        "pex-enabled": false,
+        "dht-enabled": job.dht_node.is_some(),
+        "lpd-enabled": job.lsd,
+        "pex-enabled": job.pex,
         "utp-enabled": job.utp,
         "port-forwarding-enabled": false,
         "blocklist-enabled": false,

@@ -3,6 +3,7 @@
 //!
 //! Every test ends with the same check: what arrived is what was seeded, byte for byte.
 
+mod discovery;
 mod hostile;
 mod magnets;
 mod pipeline;
