@@ -115,6 +115,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many bytes were read.
+    #[must_use]
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
     /// What was just read should not stand there.
     #[must_use]
     pub const fn malformed(&self) -> Malformed {
