@@ -3,10 +3,10 @@
 use super::{BLOCK, InOrder, PIECES, Told};
 use crate::plugins::silent;
 use rtor::engine::time::SECOND_US;
-use rtor::engine::{Config, Event, Guest, Input, Output, PeerId};
+use rtor::engine::{Config, Content, Event, Guest, Input, Output, PeerId};
 use rtor::host::Registry;
 use rtor::sim::torrent_of;
-use rtor::torrent::Info;
+use rtor::torrent::{Bitfield, Info};
 use rtor::wire::Message;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,11 +16,18 @@ const UDP_PORT: u16 = 40_000;
 
 /// With the bundled guest `dht`, which knows nobody, and a torrent that names two nodes.
 fn told(options: &str, private: bool) -> Told {
+    with(options, torrent(private))
+}
+
+fn torrent(private: bool) -> Info {
+    Info { private, ..Info::clone(&torrent_of(PIECES, 2 * BLOCK)) }
+}
+
+fn with(options: &str, info: Info) -> Told {
     let only = [format!("dht:bootstrap={options}")];
     let guests =
         Registry::bundled().discoveries(&only, &[], false, &BTreeMap::new(), &|_| silent());
     let guest = guests.expect("it starts").pop().expect("there is one");
-    let info = Info { private, ..Info::clone(&torrent_of(PIECES, 2 * BLOCK)) };
     let config = Told::config(Arc::new(info), 0, Box::new(InOrder));
     let guests = vec![Guest { id: guest.id.to_owned(), instance: guest.instance, state: None }];
     let nodes = vec![("a.example".to_owned(), 1), ("10.0.0.9".to_owned(), 2)];
@@ -118,6 +125,21 @@ fn on_a_private_torrent_there_are_no_nodes() {
     let mut told = told("10.0.0.8:1", true);
     assert!(told.out.is_empty(), "{:?}", told.out);
     let (peer, ports, bit) = greeted(&mut told, 1, true);
+    assert!(ports.is_empty() && !bit);
+    let found = Input::NodeFound(SocketAddr::from(([10, 0, 0, 9], 2)));
+    let inputs = [Input::Received(peer, Message::Port(7000)), found];
+    assert!(asked(&mut told, inputs).is_empty());
+}
+
+#[test]
+fn a_magnet_that_turns_out_to_be_private_has_no_nodes_from_then_on() {
+    let mut told = with("10.0.0.8:1", Info::unknown(torrent(true).hashes));
+    let (_, ports, bit) = greeted(&mut told, 1, true);
+    assert!(!ports.is_empty() && bit, "nobody can know it yet");
+    let (have, wanted) = (Bitfield::new(PIECES as usize), Bitfield::full(PIECES as usize));
+    let content = Content { info: Arc::new(torrent(true)), have, wanted, partial: Vec::new() };
+    told.tell(Input::Learned(Box::new(content)));
+    let (peer, ports, bit) = greeted(&mut told, 2, true);
     assert!(ports.is_empty() && !bit);
     let found = Input::NodeFound(SocketAddr::from(([10, 0, 0, 9], 2)));
     let inputs = [Input::Received(peer, Message::Port(7000)), found];
