@@ -5,9 +5,9 @@
 //! they have (BEP 3, "optimistic unchoking").
 
 use super::PeerId;
-use super::chance::Chance;
 use super::sessions::Sessions;
 use super::time::{SECOND_US, Time};
+use rtor_plugin::Chance;
 
 /// Peers served at once.
 const SLOTS: usize = 8;

@@ -6,7 +6,6 @@
 //! [`Output::HangUp`], a guest's in a warning; nothing that either sends makes this room fail.
 
 mod arrival;
-pub mod chance;
 mod choker;
 mod early;
 mod guests;
@@ -39,14 +38,13 @@ pub use time::Time;
 
 use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Info, PieceIndex};
 use crate::wire::{Fault, Handshake, Message};
-use chance::Chance;
 use choker::Choker;
 use guests::Guests;
 use metadata::Metadata;
 use picker::{Picker, Rank};
 use pool::Pool;
-use rtor_plugin::Addr;
 use rtor_plugin::discovery::{Fact, Totals, Tracker};
+use rtor_plugin::{Addr, Chance};
 use session::{Said, Session};
 use sessions::Sessions;
 use std::collections::{BTreeMap, BTreeSet};

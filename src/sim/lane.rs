@@ -6,12 +6,12 @@
 //! that loses packets is not faster than [`rate_under_loss`].
 
 use super::node::NodeId;
-use crate::engine::chance::Chance;
 use crate::engine::time::SECOND_US;
 use crate::engine::{PeerId, Time};
 use crate::wire::handshake::HANDSHAKE_BYTES;
 use crate::wire::{Handshake, Message};
 use bytes::{Bytes, BytesMut};
+use rtor_plugin::Chance;
 use std::collections::VecDeque;
 
 /// Bytes of data in a packet.

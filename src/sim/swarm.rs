@@ -9,9 +9,9 @@ use super::outcome::{End, GroupOutcome, NodeOutcome, Outcome, ideal_us};
 use super::plan::{Group, Leaves, Plan};
 use super::world::{Cue, World, torrent_of};
 use crate::engine::Time;
-use crate::engine::chance::Chance;
 use crate::engine::picker::Rank;
 use crate::torrent::Bitfield;
+use rtor_plugin::Chance;
 use std::collections::BTreeSet;
 
 /// Of a million.

@@ -31,10 +31,22 @@ impl Chance {
         (self.draw() >> 32) as u32
     }
 
+    /// A number below `bound`; 0 if `bound` is 0.
+    ///
+    /// ```
+    /// let mut chance = rtor_plugin::Chance::new(1);
+    /// assert!((0..1000).all(|_| chance.below(3) < 3));
+    /// assert_eq!(chance.below(0), 0);
+    /// ```
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        // The high half of the product is uniform to within bound / 2^64.
+        ((self.draw() as u128 * bound as u128) >> 64) as u64
+    }
+
     /// Puts `items` into an order drawn by chance (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
-            let other = self.draw() % (last as u64 + 1);
+            let other = self.below(last as u64 + 1);
             items.swap(last, other as usize);
         }
     }
