@@ -13,7 +13,6 @@ use rtor::torrent::{Bitfield, Block, Info, PieceIndex};
 use rtor_plugin::strategy::Swarm;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::Arc;
 
 const BLOCK: u32 = 16 << 10;
@@ -62,25 +61,20 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 /// What a strategy is to answer, and what it must be shown.
-#[derive(Default)]
 struct Script {
     epoch: u64,
     keys: Vec<u64>,
     availability: Vec<u16>,
 }
 
-#[derive(Clone, Default)]
-struct Scripted(Rc<RefCell<Script>>);
-
-impl Rank for Scripted {
+impl Rank for Script {
     fn epoch(&mut self, swarm: &Swarm<'_>) -> u64 {
-        assert_eq!(swarm.availability, self.0.borrow().availability, "the sum of the bitfields");
-        self.0.borrow().epoch
+        assert_eq!(swarm.availability, self.availability, "the sum of the bitfields");
+        self.epoch
     }
 
     fn rank(&mut self, _swarm: &Swarm<'_>, pieces: &[u32], keys: &mut [u64]) {
-        let script = self.0.borrow();
-        pieces.iter().zip(keys).for_each(|(piece, key)| *key = script.keys[*piece as usize]);
+        pieces.iter().zip(keys).for_each(|(piece, key)| *key = self.keys[*piece as usize]);
     }
 }
 
@@ -94,7 +88,7 @@ struct World {
     info: Arc<Info>,
     picker: Picker,
     oracle: Oracle,
-    rank: Scripted,
+    rank: Script,
     peers: BTreeMap<PeerId, Peer>,
     peers_named: u32,
     had: Bitfield,
@@ -121,8 +115,7 @@ impl World {
         let picker = Picker::new(Arc::clone(&info), none.clone(), &Bitfield::full(count), seed);
         let keys = keys(seed, count);
         let oracle = Oracle::new(&info.layout, keys.clone());
-        let rank = Scripted::default();
-        *rank.0.borrow_mut() = Script { epoch: 0, keys, availability: vec![0; count] };
+        let rank = Script { epoch: 0, keys, availability: vec![0; count] };
         Self {
             info,
             picker,
@@ -145,10 +138,10 @@ impl World {
         owes.get(nth % owes.len().max(1)).copied()
     }
 
-    fn recount(&self) {
+    fn recount(&mut self) {
         let count = self.info.layout.piece_count();
         let holders = |piece| self.peers.values().filter(|p| p.has.contains(piece)).count() as u16;
-        self.rank.0.borrow_mut().availability = (0..count).map(holders).collect();
+        self.rank.availability = (0..count).map(holders).collect();
     }
 
     fn join(&mut self, bits: impl Fn(usize) -> bool) -> PeerId {
@@ -271,9 +264,8 @@ impl World {
             Op::Rekey(seed) => {
                 let keys = keys(seed, self.info.layout.piece_count());
                 self.oracle.rekeyed(keys.clone());
-                let mut script = self.rank.0.borrow_mut();
-                script.keys = keys;
-                script.epoch += 1;
+                self.rank.keys = keys;
+                self.rank.epoch += 1;
             }
             Op::Check(nth, bad) => self.check(nth, bad),
             Op::Leave(nth)

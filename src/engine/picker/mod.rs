@@ -40,7 +40,7 @@ use std::sync::Arc;
 /// The priority of a piece that is wanted like any other.
 pub const NORMAL: u8 = 4;
 /// An order of pieces: what a strategy answers, or a closure in a test.
-pub trait Rank {
+pub trait Rank: Send {
     /// When this number changes, all keys are to be asked for again.
     fn epoch(&mut self, swarm: &Swarm<'_>) -> u64;
     /// Writes the keys of `pieces`, smaller first.
