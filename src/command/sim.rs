@@ -11,6 +11,7 @@ use crate::sim::{self, End, Figures, Going, Leaves, Link, Manner, Outcome, Plan,
 use crate::table;
 use rtor_plugin::{Level, Services};
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -130,7 +131,8 @@ fn group(group: &scenario::Group, strategy: Option<&str>) -> sim::Group {
 }
 
 fn play(plan: &Plan, registry: &Registry, services: &Arc<dyn Services>) -> Outcome {
-    sim::run(plan, &mut |group| {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    sim::run(plan, cores.min(plan.threads_max()), &mut |group| {
         let strategy = &plan.groups[group].strategy;
         let ranker = registry.ranker(strategy, Arc::clone(services));
         Box::new(ranker.expect("it could be made a moment ago"))

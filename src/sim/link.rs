@@ -4,10 +4,10 @@
 //! connections of one host share its uplink over any longer time. The way down is one queue, as
 //! at the provider's end of a line: that is right as long as nobody asks for much more than the
 //! line carries in a second, and a window of requests is what holds that. What is lost is late
-//! (see [`lane`](super::lane)). Headers of TCP and IP, its slow start and the way of its
+//! (see [`path`](super::path)). Headers of TCP and IP, its slow start and the way of its
 //! acknowledgements are not modelled.
 
-use super::lane::LaneId;
+use super::endpoint::{Burst, EndpointId};
 use crate::engine::Time;
 use crate::engine::time::SECOND_US;
 use std::collections::VecDeque;
@@ -49,28 +49,23 @@ impl Rate {
         whole / self.bytes_a_second
     }
 
-    /// A few bytes go past the others, who pay for them; how long they take themselves.
-    pub(super) const fn slip_us(&mut self, bytes: u64) -> u64 {
+    /// A few bytes go past the others, who pay for them.
+    pub(super) const fn owe(&mut self, bytes: u64) {
         self.owed += bytes;
-        bytes * SECOND_US / self.bytes_a_second
     }
 }
 
-/// What is being sent: the first `count` parcels of a lane that wait.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Burst {
-    pub(super) lane: LaneId,
-    pub(super) count: u32,
-    pub(super) bytes: u32,
-    pub(super) blocks: u32,
+/// How long `bytes` take if nothing is before them.
+pub(super) const fn alone_us(bytes: u64, bytes_a_second: u64) -> u64 {
+    bytes * SECOND_US / if bytes_a_second == 0 { 1 } else { bytes_a_second }
 }
 
-/// The way up: lanes take turns.
+/// The way up: connections take turns.
 #[derive(Debug)]
 pub(super) struct Uplink {
     pub(super) rate: Rate,
-    /// Lanes with something to send, in the order of their turns.
-    pub(super) turns: VecDeque<LaneId>,
+    /// Ends with something to send, in the order of their turns.
+    pub(super) turns: VecDeque<EndpointId>,
     pub(super) sending: Option<Burst>,
 }
 
@@ -116,7 +111,8 @@ mod tests {
     #[test]
     fn what_slips_past_is_paid_for_by_the_next() {
         let mut up = Rate::new(1_000_000);
-        assert_eq!(up.slip_us(100), 100);
+        up.owe(100);
+        assert_eq!(alone_us(100, 1_000_000), 100);
         assert_eq!(up.take_us(1000), 1100);
         assert_eq!(up.take_us(1000), 1000);
     }

@@ -2,16 +2,24 @@
 //!
 //! A [`World`] has nodes with links between them and a queue of things that will happen. Bytes of
 //! blocks are not made up: a block is good or bad, and takes its time on the wire. The same seed
-//! gives the same run, to the microsecond.
+//! gives the same run, to the microsecond, on any number of threads.
 
-mod lane;
+mod crew;
+mod endpoint;
+mod happening;
 mod link;
+mod map;
 mod node;
 mod outcome;
+mod parcel;
+mod path;
 mod plan;
+mod post;
 mod queue;
+mod shard;
 mod swarm;
 mod traffic;
+mod turn;
 mod world;
 
 pub use link::Link;

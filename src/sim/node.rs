@@ -1,13 +1,15 @@
 //! [`Node`]: one engine with its link, and a disk that remembers only what is good.
 
-use super::lane::LaneId;
+use super::endpoint::{EndpointId, Endpoints};
+use super::happening::{Happening, Order};
 use super::link::{Downlink, Link, Uplink};
+use super::queue::Queue;
 use crate::engine::picker::Digest;
-use crate::engine::{Engine, Input, PeerId, Report, Time};
+use crate::engine::{Engine, Input, Report, Time};
 use crate::torrent::{Bitfield, Block, PieceIndex};
 use bytes::Bytes;
+use rtor_plugin::Chance;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
 
 /// A node of a [`World`](super::World).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,9 +94,14 @@ impl Moved {
 }
 
 pub(super) struct Node {
-    pub(super) addr: SocketAddr,
-    pub(super) link: Link,
     pub(super) manner: Manner,
+    /// For losses and lies.
+    pub(super) chance: Chance,
+    /// What will happen to it.
+    pub(super) agenda: Queue<Happening>,
+    /// When the first of that is, as its shard knows it.
+    pub(super) due: Option<Time>,
+    pub(super) order: Order,
     pub(super) presence: Presence,
     /// Of the last time that it was here.
     pub(super) engine: Option<Engine>,
@@ -102,23 +109,18 @@ pub(super) struct Node {
     pub(super) life: u32,
     pub(super) up: Uplink,
     pub(super) down: Downlink,
-    /// Lanes away from it, by the engine's number of the peer.
-    lanes: Vec<Option<LaneId>>,
-    /// The soonest deadline that is in the queue.
+    pub(super) endpoints: Endpoints,
+    /// The soonest deadline that is in the agenda.
     pub(super) deadline: Option<Time>,
     /// Facts that nobody waits for: it hears them with the next that somebody does.
     put_off: VecDeque<Input>,
-    /// When it hears them at the latest is in the queue.
+    /// When it hears them at the latest is in the agenda.
     pub(super) will_listen: bool,
     pub(super) answered: u64,
     pub(super) verified: Vec<(Time, PieceIndex)>,
     pub(super) completed_at: Option<Time>,
     /// What earlier lives did.
     pub(super) before: Moved,
-    /// How often somebody banned it.
-    pub(super) banned: u32,
-    /// How often somebody hung up on it because it broke the protocol.
-    pub(super) faults: u32,
     /// Blocks of unfinished pieces that are bad.
     bad: BTreeSet<Block>,
     kept: BTreeSet<Block>,
@@ -137,17 +139,21 @@ pub(super) fn block_bytes(good: bool, length: u32) -> Bytes {
 }
 
 impl Node {
-    pub(super) fn new(addr: SocketAddr, link: Link, manner: Manner) -> Self {
+    /// Node `id` of a run of `seed`.
+    pub(super) fn new(id: NodeId, link: Link, manner: Manner, seed: u64) -> Self {
         Self {
-            addr,
-            link,
             manner,
+            // Drawn, as seeds that are near each other give streams that overlap.
+            chance: Chance::new(Chance::new(!seed ^ u64::from(id.0)).draw()),
+            agenda: Queue::new(),
+            due: None,
+            order: Order::of(id),
             presence: Presence::Away,
             engine: None,
             life: 0,
             up: Uplink::new(link.up),
             down: Downlink::new(link.down),
-            lanes: Vec::new(),
+            endpoints: Endpoints::default(),
             deadline: None,
             put_off: VecDeque::new(),
             will_listen: false,
@@ -155,8 +161,6 @@ impl Node {
             verified: Vec::new(),
             completed_at: None,
             before: Moved::default(),
-            banned: 0,
-            faults: 0,
             bad: BTreeSet::new(),
             kept: BTreeSet::new(),
         }
@@ -174,14 +178,14 @@ impl Node {
         self.deadline = None;
     }
 
-    /// It is gone; the lanes that it had.
-    pub(super) fn went(&mut self, now: Time, presence: Presence) -> Vec<LaneId> {
+    /// It is gone; the ends of connections that it had.
+    pub(super) fn went(&mut self, now: Time, presence: Presence) -> Vec<EndpointId> {
         self.presence = presence;
         self.put_off.clear();
         if let Some(engine) = &self.engine {
             self.before.sum(&Moved::of(&engine.report(now)));
         }
-        std::mem::take(&mut self.lanes).into_iter().flatten().collect()
+        self.endpoints.part_all()
     }
 
     /// It need not hear these `facts` now.
@@ -195,18 +199,6 @@ impl Node {
             self.put_off.append(facts);
             std::mem::swap(&mut self.put_off, facts);
         }
-    }
-
-    pub(super) fn lane(&self, peer: PeerId) -> Option<LaneId> {
-        self.lanes.get(peer.0 as usize).copied().flatten()
-    }
-
-    pub(super) fn set_lane(&mut self, peer: PeerId, lane: Option<LaneId>) {
-        let at = peer.0 as usize;
-        if self.lanes.len() <= at {
-            self.lanes.resize(at + 1, None);
-        }
-        self.lanes[at] = lane;
     }
 
     /// Keeps a block of an unfinished piece; the first one kept counts, as on a real disk.

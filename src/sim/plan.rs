@@ -75,6 +75,24 @@ pub enum Leaves {
     },
 }
 
+/// With fewer nodes than this a thread mostly waits for the others.
+const NODES_MIN: usize = 32;
+/// The same is true if the nodes are so near each other that threads have to meet more often.
+const MEET_US_MIN: u64 = 1_000;
+
+impl Plan {
+    /// Threads on which it is played faster than on fewer; at least one.
+    #[must_use]
+    pub fn threads_max(&self) -> usize {
+        let latencies =
+            |group: &Group| std::iter::repeat_n(group.link.latency_us, group.count as usize);
+        let mut latencies: Vec<u64> = self.groups.iter().flat_map(latencies).collect();
+        latencies.sort_unstable();
+        let nearest_us: u64 = latencies.iter().take(2).sum();
+        if nearest_us < MEET_US_MIN { 1 } else { (latencies.len() / NODES_MIN).max(1) }
+    }
+}
+
 impl Group {
     /// Whether its nodes have everything from the start.
     #[must_use]
@@ -88,5 +106,43 @@ impl Group {
         !self.is_seed()
             && matches!(self.manner, Manner::Honest)
             && !matches!(self.leaves, Leaves::After(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(latencies_us: &[(u32, u64)]) -> Plan {
+        let group = |(count, latency_us): &(u32, u64)| Group {
+            name: "home".to_owned(),
+            count: *count,
+            have_ppm: 0,
+            link: Link { up: 1, down: 1, latency_us: *latency_us, loss_ppm: 0 },
+            manner: Manner::Honest,
+            strategy: "rarest".to_owned(),
+            joins_us: (0, 0),
+            leaves: Leaves::Never,
+            going: Going::Closing,
+        };
+        Plan {
+            seed: 1,
+            pieces: 1,
+            piece_length: 16 << 10,
+            limit_us: 1,
+            idle_us: 1,
+            connections: 1,
+            tracker: TrackerPlan { told: 1, every_us: 1 },
+            groups: latencies_us.iter().map(group).collect(),
+        }
+    }
+
+    #[test]
+    fn threads_are_for_many_nodes_that_are_not_all_in_one_place() {
+        assert_eq!(plan(&[(1, 20_000), (10, 20_000)]).threads_max(), 1);
+        assert_eq!(plan(&[(1, 20_000), (99, 20_000)]).threads_max(), 3);
+        assert_eq!(plan(&[(1, 0), (99, 20_000)]).threads_max(), 3);
+        assert_eq!(plan(&[(2, 0), (99, 20_000)]).threads_max(), 1);
+        assert_eq!(plan(&[]).threads_max(), 1);
     }
 }

@@ -26,9 +26,9 @@ const KINDS: u64 = 4;
 /// Makes the order of pieces of a node, by its group's number in the plan.
 pub type RankOf<'a> = dyn FnMut(usize) -> Box<dyn Rank> + 'a;
 
-/// Plays `plan` to its end.
-pub fn run(plan: &Plan, rank_of: &mut RankOf<'_>) -> Outcome {
-    let mut swarm = Swarm::new(plan);
+/// Plays `plan` to its end on so many threads, which changes nothing about what comes of it.
+pub fn run(plan: &Plan, threads: usize, rank_of: &mut RankOf<'_>) -> Outcome {
+    let mut swarm = Swarm::new(plan, threads);
     let end = swarm.play(rank_of);
     swarm.outcome(end)
 }
@@ -54,22 +54,25 @@ struct Swarm<'a> {
     place: Vec<Option<usize>>,
     /// Nodes that must have everything and do not.
     awaited: usize,
+    /// When the last of those that have everything got it.
+    last: Time,
     /// Nodes that will come, or come back.
     to_come: usize,
     verified_before: u64,
 }
 
 impl<'a> Swarm<'a> {
-    fn new(plan: &'a Plan) -> Self {
+    fn new(plan: &'a Plan, threads: usize) -> Self {
         let info = torrent_of(plan.pieces, plan.piece_length);
         let mut swarm = Self {
             plan,
-            world: World::new(info, plan.seed),
+            world: World::on_threads(info, plan.seed, threads),
             chance: Chance::new(plan.seed),
             members: Vec::new(),
             present: Vec::new(),
             place: Vec::new(),
             awaited: 0,
+            last: Time(0),
             to_come: 0,
             verified_before: 0,
         };
@@ -193,11 +196,15 @@ impl<'a> Swarm<'a> {
 
     fn completed(&mut self, node: NodeId) {
         let group = self.group(node);
+        let Some(at) = self.world.completed_at(node) else { return };
         let first = self.world.verified(node).next_back().is_some();
         // A seed says so too, when it comes.
-        self.awaited -= usize::from(group.is_awaited() && first);
+        if group.is_awaited() && first {
+            self.awaited -= 1;
+            self.last = self.last.max(at);
+        }
         if let Leaves::Complete(us) = group.leaves {
-            self.cue(self.world.now() + us, LEAVES, node);
+            self.cue(at + us, LEAVES, node);
         }
     }
 
@@ -213,7 +220,7 @@ impl<'a> Swarm<'a> {
             let away_us = self.about(away_us);
             self.cue(now + away_us, COMES, node);
         }
-        self.world.goes_at(node, now, group.going);
+        self.world.go(node, group.going);
         let Some(at) = self.place[node.at()].take() else { return };
         self.present.swap_remove(at);
         if let Some(moved) = self.present.get(at) {
@@ -244,7 +251,7 @@ impl<'a> Swarm<'a> {
         }
         Outcome {
             end,
-            at: self.world.now(),
+            at: if end == End::Complete { self.last } else { self.world.now() },
             pieces_nowhere: held.len() - held.count(),
             ideal_us: ideal_us(self.plan, self.members.iter().map(|m| (m.group, &m.had))),
             groups,

@@ -1,254 +1,289 @@
-//! What goes between nodes: connections, and the way of every parcel from lane to lane.
+//! What goes between nodes: connections, and the way of every parcel from end to end.
 //!
 //! A node's engine says things in one turn; then they set out together. What is small slips past
 //! at once, one happening for all of it; the rest takes its turn at the uplink, crosses the
 //! network, and queues at the downlink of its end.
 
-use super::lane::{Lane, LaneId, PACKET_BYTES, Parcel, loss_of_both};
-use super::link::Burst;
-use super::node::{NodeId, Presence};
-use super::world::{Happening, Weight, World};
+use super::endpoint::{Burst, Endpoint, EndpointId};
+use super::happening::{Address, Happening};
+use super::node::{Going, Presence};
+use super::parcel::{Parcel, Parcels};
+use super::turn::Turn;
 use crate::engine::{Input, PeerId};
-use crate::torrent::BLOCK_LENGTH;
 use crate::wire::Message;
 use std::net::SocketAddr;
-
-/// A lane's turn at the uplink ends when it has sent so much: one block and what goes with it.
-const TURN_BYTES: u64 = BLOCK_LENGTH as u64;
 
 /// Nothing is put off for longer.
 const PUT_OFF_US_MAX: u64 = 10_000;
 
-impl World {
-    pub(super) fn dial(&mut self, node: NodeId, peer: PeerId, to: SocketAddr) {
-        let there = self.by_addr.get(&to).copied();
-        let presence = there.map_or(Presence::Away, |there| self.of(there).presence);
-        let a = self.of(node).link;
-        let Some((there, link)) = there.map(|there| (there, self.of(there).link)) else { return };
-        let one_way_us = (a.latency_us + link.latency_us).max(1);
-        let back = self.now + 2 * one_way_us;
-        match presence {
-            Presence::Vanished => {}
-            Presence::Away => {
-                self.queue.push(back, Happening::Refused(node, self.of(node).life, peer));
+impl Turn<'_> {
+    pub(super) fn dial(&mut self, peer: PeerId, to: SocketAddr) {
+        let Some(there) = self.map.at(to) else { return };
+        let path = self.map.path(self.id, there);
+        let arrives = self.now + path.one_way_us;
+        let endpoint = self.node.endpoints.open(Endpoint::new(peer, there, None, path));
+        let from = Address { node: self.id, endpoint };
+        self.post(there, arrives, Happening::Knocked(from));
+    }
+
+    /// Somebody dials. The engine hears of it when the dialler greets.
+    pub(super) fn knocked(&mut self, by: Address) {
+        let path = self.map.path(self.id, by.node);
+        let arrives = self.now + path.one_way_us;
+        let answer = match (self.node.presence, self.node.engine.as_mut()) {
+            (Presence::Vanished, _) => return,
+            (Presence::Here, Some(engine)) => {
+                let near = Endpoint::new(engine.next_peer(), by.node, Some(by.endpoint), path);
+                let endpoint = self.node.endpoints.open(near);
+                Happening::Answered(by.endpoint, Address { node: self.id, endpoint })
             }
-            Presence::Here => {
-                let Some(engine) = self.of_mut(there).engine.as_mut() else { return };
-                let far_peer = engine.next_peer();
-                let (near, far) = ((node, peer), (there, far_peer));
-                let loss = loss_of_both(a.loss_ppm, link.loss_ppm);
-                let lane = LaneId(self.lanes.len() as u32);
-                self.lanes.push(Lane::new(near, far, one_way_us, loss));
-                self.lanes.push(Lane::new(far, near, one_way_us, loss));
-                self.of_mut(node).set_lane(peer, Some(lane));
-                self.of_mut(there).set_lane(far_peer, Some(lane.back()));
-                self.queue.push(back, Happening::Dialled(lane));
-            }
+            (Presence::Here | Presence::Away, _) => Happening::Refused(by.endpoint),
+        };
+        self.post(by.node, arrives, answer);
+    }
+
+    /// Our dial is answered.
+    pub(super) fn answered(&mut self, id: EndpointId, by: Address) {
+        if let Some(endpoint) = self.node.endpoints.get_mut(id) {
+            endpoint.far_end = Some(by.endpoint);
+            let peer = endpoint.peer;
+            self.tell(Input::Dialled(peer));
+        } else if self.node.presence != Presence::Vanished {
+            // We have given it up: as TCP resets a connection that it does not know.
+            let arrives = self.now + self.map.one_way_us(self.id, by.node);
+            self.post(by.node, arrives, Happening::Slipped(by.endpoint, vec![Parcel::End], 0));
         }
     }
 
-    pub(super) fn send(&mut self, node: NodeId, peer: PeerId, parcel: Parcel) {
-        let Some(id) = self.of(node).lane(peer) else { return };
-        let lane = &mut self.lanes[id.at()];
-        if !lane.open {
-            return;
+    /// Our dial is refused.
+    pub(super) fn refused(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.node.endpoints.get_mut(id) else { return };
+        let peer = endpoint.peer;
+        self.node.endpoints.part(peer);
+        self.node.endpoints.close(id);
+        self.tell(Input::Lost(peer, "connection refused".to_owned()));
+    }
+
+    pub(super) fn send(&mut self, peer: PeerId, parcel: Parcel) {
+        let Some(id) = self.node.endpoints.of(peer) else { return };
+        let Some(endpoint) = self.node.endpoints.get_mut(id) else { return };
+        if endpoint.wait(parcel, &mut self.desk.spares) {
+            self.desk.touched.push(id);
         }
-        lane.parcels.push_back(parcel);
-        self.touched.push(id);
     }
 
     /// What a turn has said sets out: a little of it at once, the rest when its turn comes.
-    pub(super) fn depart(&mut self, node: NodeId) {
-        let mut touched = std::mem::take(&mut self.touched);
+    pub(super) fn depart(&mut self) {
+        let mut touched = std::mem::take(&mut self.desk.touched);
         for id in touched.drain(..) {
-            let lane = &self.lanes[id.at()];
-            if lane.in_turn || !lane.has_waiting() {
-                continue;
-            }
-            if !self.slips_past(id) {
+            let Some(endpoint) = self.node.endpoints.get_mut(id) else { continue };
+            if !endpoint.in_turn && !endpoint.waiting.is_empty() && !self.slips_past(id) {
                 self.queue_up(id);
             }
         }
-        self.touched = touched;
-        self.serve(node);
+        self.desk.touched = touched;
+        self.serve();
     }
 
-    /// Sends what waits in a lane past the turns of others if it is no more than a packet, as
-    /// fair queues let thin flows pass. Whether it was.
-    fn slips_past(&mut self, id: LaneId) -> bool {
-        let lane = &mut self.lanes[id.at()];
-        if lane.heavy > 0 {
-            return false;
+    /// Sends what waits at an end past the turns of others if it is no more than a packet, as
+    /// fair queues let thin flows pass. Whether it was. What has its turn on the same connection
+    /// is not overtaken: here it would have to wait, and there it does.
+    fn slips_past(&mut self, id: EndpointId) -> bool {
+        let Some(endpoint) = self.node.endpoints.get_mut(id) else { return true };
+        let Some(far_end) = endpoint.far_end else { return true };
+        let Some((parcels, bytes)) = endpoint.packet(&mut self.desk.scratch) else { return false };
+        let arrives = endpoint.path.slipped(self.now, bytes, &mut self.node.chance);
+        let (far, over) = (endpoint.far, endpoint.hung_up);
+        self.node.up.rate.owe(bytes);
+        self.post(far, arrives, Happening::Slipped(far_end, parcels, bytes as u32));
+        if over {
+            self.node.endpoints.close(id);
         }
-        let mut bytes = 0;
-        for parcel in lane.parcels.iter().skip(lane.on_the_way) {
-            bytes += parcel.bytes(&mut self.scratch);
-            if bytes > PACKET_BYTES {
-                return false;
-            }
-        }
-        let count = lane.parcels.len() - lane.on_the_way;
-        lane.on_the_way += count;
-        let (from, to) = (lane.from, lane.to);
-        let up_us = self.nodes[from.at()].up.rate.slip_us(bytes);
-        let down_us = self.nodes[to.at()].down.rate.slip_us(bytes);
-        let through = lane.arrival(self.now + up_us + down_us, bytes, false, &mut self.chance);
-        self.queue.push(through, Happening::Through(id, count as u32, Weight::Light));
         true
     }
 
-    /// A lane has something to send: it gets its turns.
-    pub(super) fn queue_up(&mut self, id: LaneId) {
-        let lane = &mut self.lanes[id.at()];
-        if lane.rests_until > self.now {
-            lane.in_turn = true;
-            let until = lane.rests_until;
-            self.queue.push(until, Happening::Rested(id));
+    /// An end has something to send: it gets its turns.
+    pub(super) fn queue_up(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.node.endpoints.get_mut(id) else { return };
+        let until = endpoint.path.rests_until;
+        if until > self.now {
+            endpoint.in_turn = true;
+            self.plan(until, Happening::Rested(id));
             return;
         }
-        lane.in_turn = lane.has_waiting();
-        if lane.in_turn {
-            let from = lane.from;
-            self.of_mut(from).up.turns.push_back(id);
-            self.serve(from);
+        endpoint.in_turn = !endpoint.waiting.is_empty();
+        if endpoint.in_turn {
+            self.node.up.turns.push_back(id);
+            self.serve();
         }
     }
 
     /// Sends the next burst, if the uplink is free.
-    fn serve(&mut self, node: NodeId) {
-        let up = &mut self.nodes[node.at()].up;
-        while up.sending.is_none() {
-            let Some(id) = up.turns.pop_front() else { return };
-            let lane = &mut self.lanes[id.at()];
-            let (mut bytes, mut count, mut blocks) = (0, 0, 0);
-            for parcel in lane.parcels.iter().skip(lane.on_the_way) {
-                bytes += parcel.bytes(&mut self.scratch);
-                count += 1;
-                blocks += u32::from(parcel.is_block());
-                if bytes >= TURN_BYTES {
-                    break;
-                }
-            }
-            if count == 0 {
-                // It was closed meanwhile.
-                lane.in_turn = false;
+    fn serve(&mut self) {
+        while self.node.up.sending.is_none() {
+            let Some(id) = self.node.up.turns.pop_front() else { return };
+            let Some(endpoint) = self.node.endpoints.get_mut(id) else { continue };
+            let Some(burst) = endpoint.burst(id, &mut self.desk.scratch, &mut self.desk.spares)
+            else {
+                endpoint.in_turn = false;
                 continue;
-            }
-            lane.rest_after(self.now, bytes);
-            up.sending = Some(Burst { lane: id, count, bytes: bytes as u32, blocks });
-            self.queue.push(self.now + up.rate.take_us(bytes), Happening::Sent(node));
+            };
+            let bytes = u64::from(burst.bytes);
+            endpoint.path.rest_after(self.now, bytes);
+            self.node.up.sending = Some(burst);
+            let sent = self.now + self.node.up.rate.take_us(bytes);
+            self.plan(sent, Happening::Sent);
         }
     }
 
-    /// An uplink has sent its burst.
-    pub(super) fn sent(&mut self, node: NodeId) {
-        let Some(burst) = self.of_mut(node).up.sending.take() else { return };
-        let Burst { lane: id, count, bytes, blocks } = burst;
-        let lane = &mut self.lanes[id.at()];
-        lane.in_turn = false;
-        let from_peer = lane.from_peer;
-        if lane.open {
-            lane.on_the_way += count as usize;
-            lane.heavy += 1;
-            let followed = lane.has_waiting();
-            let arrives = lane.arrival(self.now, u64::from(bytes), followed, &mut self.chance);
-            self.queue.push(arrives, Happening::Reached(id, count, bytes));
+    /// The uplink has sent its burst.
+    pub(super) fn sent(&mut self) {
+        let Some(Burst { endpoint: id, parcels, bytes, blocks }) = self.node.up.sending.take()
+        else {
+            return;
+        };
+        // If it was closed meanwhile, what was sent is lost.
+        let Some(endpoint) = self.node.endpoints.get_mut(id) else { return self.serve() };
+        endpoint.in_turn = false;
+        let (peer, far, over) = (endpoint.peer, endpoint.far, endpoint.hung_up);
+        let followed = !endpoint.waiting.is_empty();
+        let chance = &mut self.node.chance;
+        let arrives = endpoint.path.arrival(self.now, u64::from(bytes), followed, chance);
+        if let Some(far_end) = endpoint.far_end {
+            self.post(far, arrives, Happening::Reached(far_end, parcels, bytes));
+        }
+        if over && !followed {
+            self.node.endpoints.close(id);
+        } else {
             self.queue_up(id);
         }
-        if blocks > 0 && self.of(node).lane(from_peer) == Some(id) {
-            self.facts.push_back(Input::Sent(from_peer, blocks as usize));
-            self.turn(node);
+        if blocks > 0 && !over {
+            self.tell(Input::Sent(peer, blocks as usize));
         } else {
-            self.serve(node);
+            self.serve();
         }
     }
 
-    /// Parcels are through: the engine at the end hears of them.
-    pub(super) fn arrive(&mut self, id: LaneId, count: u32, weight: Weight) {
-        let lane = &mut self.lanes[id.at()];
-        if !lane.open {
-            return;
-        }
-        lane.heavy -= u32::from(weight == Weight::Heavy);
-        let to = lane.to;
-        self.take_in(id, count);
-        let is_have = |fact: &Input| matches!(fact, Input::Received(_, Message::Have(_)));
-        if self.facts.iter().all(is_have) {
-            self.put_off(to);
-        } else {
-            self.turn(to);
+    /// `parcels` that took their turn queue at the downlink.
+    pub(super) fn reached(&mut self, id: EndpointId, parcels: Parcels, bytes: u32) {
+        let Some(endpoint) = self.node.endpoints.hearing(id) else { return };
+        endpoint.queue(parcels);
+        let through = self.node.down.pass(self.now, u64::from(bytes));
+        self.plan(through, Happening::Through(id));
+    }
+
+    /// `parcels` that slipped past are there. If bigger ones of the same connection were sent
+    /// before them, they are not through before those.
+    pub(super) fn slipped(&mut self, id: EndpointId, parcels: Parcels, bytes: u32) {
+        let Some(endpoint) = self.node.endpoints.hearing(id) else { return };
+        let through = endpoint.pass(parcels);
+        self.node.down.rate.owe(u64::from(bytes));
+        if let Some(parcels) = through {
+            self.take_in(id, parcels);
         }
     }
 
-    /// `node` hears of `facts` with the next fact that is not put off, or a little later: as a
-    /// program that is woken reads all that came meanwhile. In a swarm of thousands most of what is
-    /// said is haves, and to wake an engine for each is most of the work.
-    fn put_off(&mut self, node: NodeId) {
-        let of = &mut self.nodes[node.at()];
-        if self.facts.is_empty() || !of.is_here() {
-            self.facts.clear();
-            return;
-        }
-        of.put_off(&mut self.facts);
-        if !std::mem::replace(&mut of.will_listen, true) {
-            self.queue.push(self.now + PUT_OFF_US_MAX, Happening::Listens(node));
-        }
+    /// The next parcels that queued at the downlink are through.
+    pub(super) fn through(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.node.endpoints.hearing(id) else { return };
+        let parcels = endpoint.through(&mut self.desk.spares);
+        self.take_in(id, parcels);
     }
 
-    /// The next parcels of a lane become facts for its end.
-    fn take_in(&mut self, id: LaneId, count: u32) {
-        let lane = &mut self.lanes[id.at()];
-        if !lane.open {
-            return;
-        }
-        lane.on_the_way -= count as usize;
-        let (to, peer, from) = (lane.to, lane.to_peer, lane.from);
+    /// Parcels become facts for the engine.
+    fn take_in(&mut self, id: EndpointId, mut parcels: Parcels) {
+        let Some(endpoint) = self.node.endpoints.get_mut(id) else { return };
+        let (peer, far) = (endpoint.peer, endpoint.far);
+        let facts = &mut self.desk.facts;
         let mut ended = false;
-        for parcel in lane.parcels.drain(..count as usize) {
+        for parcel in parcels.drain(..) {
             match parcel {
                 Parcel::Greeting(handshake) => {
                     // The dialler's greeting is the first that the other side hears.
-                    if id.0 & 1 == 0 {
-                        lane.announced = true;
-                        let addr = self.nodes[from.at()].addr;
-                        self.facts.push_back(Input::Accepted(peer, addr));
+                    if !std::mem::replace(&mut endpoint.announced, true) {
+                        facts.push_back(Input::Accepted(peer, far.addr()));
                     }
-                    self.facts.push_back(Input::Greeted(peer, *handshake));
+                    facts.push_back(Input::Greeted(peer, *handshake));
                 }
-                Parcel::Message(message) => self.facts.push_back(Input::Received(peer, message)),
+                Parcel::Message(message) => facts.push_back(Input::Received(peer, message)),
                 Parcel::End => ended = true,
             }
         }
+        self.desk.spares.keep(parcels);
         if ended {
-            if lane.announced || id.0 & 1 == 1 {
+            if endpoint.announced {
                 let why = "the peer closed the connection".to_owned();
-                self.facts.push_back(Input::Lost(peer, why));
+                facts.push_back(Input::Lost(peer, why));
             }
-            self.lanes[id.at()].close();
-            self.lanes[id.back().at()].close();
-            self.of_mut(to).set_lane(peer, None);
+            self.node.endpoints.part(peer);
+            self.node.endpoints.close(id);
+        }
+        let is_have = |fact: &Input| matches!(fact, Input::Received(_, Message::Have(_)));
+        if facts.iter().all(is_have) { self.put_off() } else { self.hear() }
+    }
+
+    /// The node hears of what is said with the next fact that is not put off, or a little later:
+    /// as a program that is woken reads all that came meanwhile. In a swarm of thousands most of
+    /// what is said is haves, and to wake an engine for each is most of the work.
+    fn put_off(&mut self) {
+        if self.desk.facts.is_empty() || !self.node.is_here() {
+            self.desk.facts.clear();
+            return;
+        }
+        self.node.put_off(&mut self.desk.facts);
+        if !std::mem::replace(&mut self.node.will_listen, true) {
+            self.plan(self.now + PUT_OFF_US_MAX, Happening::Listens);
         }
     }
 
     /// Ends a connection; the other side hears of it once what is on its way has arrived.
-    pub(super) fn hang_up(&mut self, node: NodeId, peer: PeerId) {
-        let Some(id) = self.of(node).lane(peer) else { return };
-        self.of_mut(node).set_lane(peer, None);
+    pub(super) fn hang_up(&mut self, peer: PeerId) {
+        let Some(id) = self.node.endpoints.of(peer) else { return };
+        self.node.endpoints.part(peer);
         self.end(id);
-        self.touched.push(id);
     }
 
-    /// Nothing more is said on this lane, nor heard on the way back.
-    pub(super) fn end(&mut self, id: LaneId) {
-        self.lanes[id.back().at()].close();
-        self.forget_waiting(id);
-        self.lanes[id.at()].parcels.push_back(Parcel::End);
+    fn end(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.node.endpoints.get_mut(id) else { return };
+        if endpoint.hang_up(&mut self.desk.spares) {
+            self.desk.touched.push(id);
+        } else {
+            self.node.endpoints.close(id);
+        }
     }
 
-    /// What waits in a lane will not be sent, but for the burst that is being sent.
-    pub(super) fn forget_waiting(&mut self, id: LaneId) {
-        let lane = &mut self.lanes[id.at()];
-        let sending = self.nodes[lane.from.at()].up.sending.filter(|burst| burst.lane == id);
-        lane.parcels.truncate(lane.on_the_way + sending.map_or(0, |burst| burst.count as usize));
+    /// The node goes, and all its connections end.
+    pub(super) fn go(&mut self, going: Going) {
+        if !self.node.is_here() {
+            return;
+        }
+        let presence = match going {
+            Going::Closing => Presence::Away,
+            Going::Vanishing => Presence::Vanished,
+        };
+        for id in self.node.went(self.now, presence) {
+            match going {
+                Going::Closing => self.end(id),
+                Going::Vanishing => self.vanish(id),
+            }
+        }
+        self.depart();
+    }
+
+    /// Without a word. The other side's TCP hears no acknowledgements from then on.
+    fn vanish(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.node.endpoints.get_mut(id) else { return };
+        let (far, arrives) = (endpoint.far, self.now + endpoint.path.one_way_us);
+        if let Some(far_end) = endpoint.far_end {
+            self.post(far, arrives, Happening::Silenced(far_end));
+        }
+        self.node.endpoints.close(id);
+    }
+
+    /// The other side acknowledges nothing any more.
+    pub(super) fn silenced(&mut self, id: EndpointId) {
+        if let Some(endpoint) = self.node.endpoints.get_mut(id) {
+            endpoint.silence();
+        }
     }
 }

@@ -1,66 +1,38 @@
-//! [`World`]: nodes, links, and what will happen when.
+//! [`World`]: nodes, the time, and windows of it.
+//!
+//! Nothing that a node does reaches another sooner than the shortest way between two nodes takes.
+//! So time goes on in windows of that length, from the first thing that is to happen: within one,
+//! every node is played apart from all others, on one of several threads, and letters between them
+//! are delivered at its end. Whoever runs the world acts between windows, and a window ends where
+//! that is wanted. Where windows begin and end, and the order of what happens at a node, depend on
+//! the nodes alone: so what comes of it is the same on any number of threads. (A conservative
+//! parallel simulation with lookahead: Chandy and Misra 1979, in the bounded windows of Lubachevsky
+//! 1989.)
 
-use super::lane::{Lane, LaneId, Parcel};
+use super::crew::Crew;
+use super::happening::{Happening, Order};
 use super::link::Link;
-use super::node::{GOOD_DIGEST, Going, Manner, Moved, Node, NodeId, Presence, block_bytes};
+use super::map::Map;
+use super::node::{Going, Manner, Moved, Node, NodeId};
+use super::post::Deal;
 use super::queue::Queue;
-use crate::engine::picker::{Digest, Rank};
-use crate::engine::{Config, Engine, Event, Guest, Input, Output, PeerId, Report, Time, Why};
-use crate::torrent::{Bitfield, Info, Layout, PieceHashes, PieceIndex, SafePath};
-use crate::wire::{BlockSpec, Message};
-use bytes::BytesMut;
-use rtor_plugin::Chance;
-use std::collections::{BTreeMap, VecDeque};
+use super::shard::Shard;
+use super::turn::{News, Turn};
+use crate::engine::picker::Rank;
+use crate::engine::{Config, Engine, Guest, Report, Time};
+use crate::torrent::{Bitfield, Info, Layout, PieceHashes, SafePath};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Hashing and writing a piece.
-const CHECK_US: u64 = 2_000;
 /// Connections at once, of a node that does not say.
 const PEERS_MAX: usize = 50;
-/// Of a million answers, a liar's lies are so many.
-const MILLION: u64 = 1_000_000;
-
-/// What will happen.
-#[derive(Debug)]
-pub(super) enum Happening {
-    /// The user named a peer to a node.
-    Named(NodeId, NodeId),
-    /// The dialler's lane is there.
-    Dialled(LaneId),
-    /// In this life of a node a dial was refused.
-    Refused(NodeId, u32, PeerId),
-    /// A node's uplink has sent its burst.
-    Sent(NodeId),
-    /// A lane has kept to its rate for long enough.
-    Rested(LaneId),
-    /// So many parcels, and bytes, of a lane reach the downlink of its end.
-    Reached(LaneId, u32, u32),
-    /// So many parcels of a lane are through.
-    Through(LaneId, u32, Weight),
-    /// In this life of a node a piece was hashed.
-    Checked(NodeId, u32, PieceIndex, Vec<Digest>),
-    /// A node's own deadline.
-    Deadline(NodeId),
-    /// A node hears what it was not told at once.
-    Listens(NodeId),
-    /// A node goes.
-    Goes(NodeId, Going),
-    /// Whoever runs the world wants to know.
-    Cue(Cue),
-}
-
-/// Whether parcels took their turn at the links, or slipped past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Weight {
-    Heavy,
-    Light,
-}
 
 /// What a world hands back to whoever runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cue {
-    /// A node has everything that it wanted.
+    /// A node has everything that it wanted, since [`World::completed_at`]: that may be a little
+    /// before now, as this is heard at the end of a window.
     Completed(NodeId),
     /// The moment that [`World::cue_at`] named, and the number that was given there.
     Due(u64),
@@ -68,21 +40,20 @@ pub enum Cue {
 
 /// A swarm on virtual time.
 pub struct World {
-    info: Arc<Info>,
     seed: u64,
-    pub(super) chance: Chance,
-    pub(super) now: Time,
-    pub(super) queue: Queue<Happening>,
-    pub(super) nodes: Vec<Node>,
-    pub(super) lanes: Vec<Lane>,
-    pub(super) by_addr: BTreeMap<SocketAddr, NodeId>,
-    verified: u64,
+    now: Time,
+    map: Arc<Map>,
+    deal: Deal,
+    shards: Vec<Shard>,
+    crew: Crew,
+    /// The two shortest latencies: no two nodes are nearer to each other than their sum.
+    nearest_us: [u64; 2],
+    due: Queue<u64>,
+    order: Order,
     cues: VecDeque<Cue>,
-    /// Empty between turns.
-    pub(super) facts: VecDeque<Input>,
-    outputs: Vec<Output>,
-    pub(super) touched: Vec<LaneId>,
-    pub(super) scratch: BytesMut,
+    verified: u64,
+    /// How often each node was banned, and hung up on for a fault.
+    blamed: Vec<(u32, u32)>,
 }
 
 /// A torrent of one file that no world has: its hashes are never looked at.
@@ -102,24 +73,29 @@ pub fn torrent_of_bytes(length: u64, piece_length: u32) -> Arc<Info> {
 }
 
 impl World {
-    /// A world without nodes.
+    /// A world without nodes, on this thread alone.
     #[must_use]
     pub fn new(info: Arc<Info>, seed: u64) -> Self {
+        Self::on_threads(info, seed, 1)
+    }
+
+    /// A world without nodes, which are to be played on so many threads, at least one.
+    #[must_use]
+    pub fn on_threads(info: Arc<Info>, seed: u64, threads: usize) -> Self {
+        let deal = Deal(threads.max(1));
         Self {
-            info,
             seed,
-            chance: Chance::new(!seed),
             now: Time(0),
-            queue: Queue::new(),
-            nodes: Vec::new(),
-            lanes: Vec::new(),
-            by_addr: BTreeMap::new(),
-            verified: 0,
+            map: Arc::new(Map::new(info)),
+            deal,
+            shards: (0..deal.0).map(|number| Shard::new(number, deal)).collect(),
+            crew: Crew::new(deal.0),
+            nearest_us: [u64::MAX; 2],
+            due: Queue::new(),
+            order: Order::FIRST,
             cues: VecDeque::new(),
-            facts: VecDeque::new(),
-            outputs: Vec::new(),
-            touched: Vec::new(),
-            scratch: BytesMut::new(),
+            verified: 0,
+            blamed: Vec::new(),
         }
     }
 
@@ -139,12 +115,14 @@ impl World {
 
     /// Adds a node that is not here yet.
     pub fn place(&mut self, link: Link, manner: Manner) -> NodeId {
-        let number = self.nodes.len() as u32;
-        let id = NodeId(number);
-        let [_, b, c, d] = (number + 1).to_be_bytes();
-        let addr = SocketAddr::from(([10, b, c, d], 6881));
-        self.nodes.push(Node::new(addr, link, manner));
-        self.by_addr.insert(addr, id);
+        // Between windows no thread has it, so this copies nothing.
+        let id = Arc::make_mut(&mut self.map).place(link);
+        let [nearest, second] = &mut self.nearest_us;
+        *second = link.latency_us.max(*nearest).min(*second);
+        *nearest = link.latency_us.min(*nearest);
+        let node = Node::new(id, link, manner, self.seed);
+        self.shards[self.deal.shard(id)].place(node);
+        self.blamed.push((0, 0));
         id
     }
 
@@ -165,15 +143,15 @@ impl World {
         let salt =
             (u64::from(of.life) << 32 | u64::from(node.0)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let engine = Engine::new(Config {
-            info: Arc::clone(&self.info),
+            info: Arc::clone(&self.map.info),
             peer_id,
             client: "sim".to_owned(),
             have,
-            wanted: Bitfield::full(self.info.layout.piece_count()),
+            wanted: Bitfield::full(self.map.info.layout.piece_count()),
             partial: of.partial(),
             trackers: Vec::new(),
             nodes: Vec::new(),
-            port: of.addr.port(),
+            port: node.addr().port(),
             udp_port: 0,
             peers_max,
             seed: self.seed ^ salt,
@@ -181,8 +159,17 @@ impl World {
             guests,
             looks_only: false,
         });
-        self.of_mut(node).came(engine);
-        self.tell(node, Input::Started);
+        self.turn(node, |turn| turn.come(engine));
+    }
+
+    /// `node` goes, now.
+    pub fn go(&mut self, node: NodeId, going: Going) {
+        self.turn(node, |turn| turn.go(going));
+    }
+
+    fn turn(&mut self, node: NodeId, take: impl FnOnce(&mut Turn<'_>)) {
+        self.shards[self.deal.shard(node)].turn(&self.map, self.now, node, take);
+        self.gather();
     }
 
     /// Tells `node` of `other`, now.
@@ -192,26 +179,17 @@ impl World {
 
     /// Tells `node` of `other` at `time`, if it is here then.
     pub fn introduce_at(&mut self, time: Time, node: NodeId, other: NodeId) {
-        self.queue.push(time, Happening::Named(node, other));
+        let (time, order) = (time.max(self.now), self.order.next());
+        self.shards[self.deal.shard(node)].plan(node, time, order, Happening::Named(other));
     }
 
-    /// `node` dies at `time`; its connections are closed.
-    pub fn dies_at(&mut self, node: NodeId, time: Time) {
-        self.goes_at(node, time, Going::Closing);
-    }
-
-    /// `node` goes at `time`.
-    pub fn goes_at(&mut self, node: NodeId, time: Time, going: Going) {
-        self.queue.push(time, Happening::Goes(node, going));
-    }
-
-    /// [`Cue::Due`] with `number` comes at `time`.
+    /// [`Cue::Due`] with `number` comes at `time`, or now if that is over.
     pub fn cue_at(&mut self, time: Time, number: u64) {
-        self.queue.push(time, Happening::Cue(Cue::Due(number)));
+        self.due.push(time.max(self.now), self.order.next(), number);
     }
 
     /// Runs until `done`, or until `limit`, or until nothing will happen any more. Whether it is
-    /// done. Cues are passed over.
+    /// done; that is asked between windows. Cues are passed over.
     pub fn run_until(&mut self, limit: Time, done: impl Fn(&Self) -> bool) -> bool {
         while !done(self) {
             if !self.step(limit) {
@@ -228,15 +206,62 @@ impl World {
         self.cues.pop_front()
     }
 
+    /// Plays one window, or finds a cue that is due; neither after `limit`.
     fn step(&mut self, limit: Time) -> bool {
-        let Some((time, happening)) = self.queue.pop() else { return false };
-        if time > limit {
-            self.now = limit;
+        let first = self.shards.iter_mut().filter_map(Shard::next).min();
+        let due = self.due.next();
+        let Some(start) = first.into_iter().chain(due).min() else { return false };
+        if start > limit {
+            self.now = limit.max(self.now);
             return false;
         }
-        self.now = time;
-        self.happen(happening);
+        if let Some((time, number)) = self.due.pop_before(start + 1) {
+            self.now = time;
+            self.cues.push_back(Cue::Due(number));
+            return true;
+        }
+        let end = (start + self.window_us()).min(limit + 1);
+        self.play(due.map_or(end, |due| due.min(end)));
         true
+    }
+
+    /// What a node does reaches no other sooner.
+    fn window_us(&self) -> u64 {
+        let [nearest, second] = self.nearest_us;
+        nearest.saturating_add(second).max(1)
+    }
+
+    fn play(&mut self, end: Time) {
+        self.deliver();
+        self.crew.run_before(&mut self.shards, &self.map, end);
+        self.now = Time(end.0 - 1);
+        self.gather();
+    }
+
+    /// Letters come to the shards that they are for.
+    fn deliver(&mut self) {
+        for from in 0..self.shards.len() {
+            for to in (0..self.shards.len()).filter(|to| *to != from) {
+                let pair = self.shards.get_disjoint_mut([from, to]);
+                let [from, to] = pair.expect("two different shards");
+                from.hand_over(to);
+            }
+            self.shards[from].keep_own();
+        }
+    }
+
+    /// Hears what the nodes have to tell.
+    fn gather(&mut self) {
+        let mut completions = Vec::new();
+        for shard in &mut self.shards {
+            let News { completed, banned, faulty, verified } = shard.news();
+            completions.extend(completed);
+            banned.into_iter().for_each(|node| self.blamed[node.at()].0 += 1);
+            faulty.into_iter().for_each(|node| self.blamed[node.at()].1 += 1);
+            self.verified += verified;
+        }
+        completions.sort_unstable();
+        self.cues.extend(completions.into_iter().map(|(_, node)| Cue::Completed(node)));
     }
 
     /// Now.
@@ -280,7 +305,7 @@ impl World {
     /// The address of `node`.
     #[must_use]
     pub fn addr(&self, node: NodeId) -> SocketAddr {
-        self.of(node).addr
+        node.addr()
     }
 
     /// What `node`'s download was like, since it last came.
@@ -307,227 +332,98 @@ impl World {
     /// the protocol.
     #[must_use]
     pub fn blamed(&self, node: NodeId) -> (u32, u32) {
-        (self.of(node).banned, self.of(node).faults)
+        self.blamed[node.at()]
     }
 
-    pub(super) fn of(&self, node: NodeId) -> &Node {
-        &self.nodes[node.at()]
+    fn of(&self, node: NodeId) -> &Node {
+        self.shards[self.deal.shard(node)].node(node)
     }
+}
 
-    pub(super) fn of_mut(&mut self, node: NodeId) -> &mut Node {
-        &mut self.nodes[node.at()]
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtor_plugin::strategy::Swarm;
 
-    fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Named(node, other) => {
-                let addr = self.of(other).addr;
-                self.tell(node, Input::Named(addr));
-            }
-            Happening::Dialled(lane) => {
-                let Lane { from, from_peer, open, .. } = self.lanes[lane.at()];
-                // Its own half is open while it has not hung up.
-                if open && self.lanes[lane.back().at()].open {
-                    self.tell(from, Input::Dialled(from_peer));
-                }
-            }
-            Happening::Refused(node, life, peer) if self.of(node).life == life => {
-                self.tell(node, Input::Lost(peer, "connection refused".to_owned()));
-            }
-            Happening::Checked(node, life, piece, digests) if self.of(node).life == life => {
-                let good = digests.iter().all(|digest| *digest == GOOD_DIGEST);
-                self.tell(node, Input::Checked(piece, good, digests));
-            }
-            Happening::Refused(..) | Happening::Checked(..) => {}
-            Happening::Sent(node) => self.sent(node),
-            Happening::Rested(lane) => self.queue_up(lane),
-            Happening::Reached(lane, count, bytes) => {
-                let Lane { open, to, .. } = self.lanes[lane.at()];
-                if open {
-                    let now = self.now;
-                    let through = self.of_mut(to).down.pass(now, u64::from(bytes));
-                    self.queue.push(through, Happening::Through(lane, count, Weight::Heavy));
-                }
-            }
-            Happening::Through(lane, count, weight) => self.arrive(lane, count, weight),
-            Happening::Deadline(node) => self.deadline(node),
-            Happening::Listens(node) => {
-                self.of_mut(node).will_listen = false;
-                self.turn(node);
-            }
-            Happening::Goes(node, going) => self.go(node, going),
-            Happening::Cue(cue) => self.cues.push_back(cue),
+    struct InOrder;
+
+    impl Rank for InOrder {
+        fn epoch(&mut self, _swarm: &Swarm<'_>) -> u64 {
+            0
+        }
+
+        fn rank(&mut self, _swarm: &Swarm<'_>, pieces: &[u32], keys: &mut [u64]) {
+            pieces.iter().zip(keys).for_each(|(piece, key)| *key = u64::from(*piece));
         }
     }
 
-    fn deadline(&mut self, node: NodeId) {
-        let now = self.now;
-        let of = self.of_mut(node);
-        if of.deadline != Some(now) {
-            return;
-        }
-        of.deadline = None;
-        let due = of.engine.as_mut().and_then(Engine::deadline);
-        // It is put off by whatever happened since; then this was only a look at the clock.
-        match due {
-            Some(due) if due > now => self.mind_deadline(node),
-            Some(_) => self.tell(node, Input::Deadline),
-            None => {}
+    /// 40 ms from one to the other.
+    const LINK: Link = Link { up: 1_000_000, down: 1_000_000, latency_us: 20_000, loss_ppm: 0 };
+
+    /// A seed, and a leech that is told of it at once.
+    fn pair() -> (World, NodeId, NodeId) {
+        let mut world = World::on_threads(torrent_of(4, 64 << 10), 1, 2);
+        let mut node = |have| world.node(LINK, Manner::Honest, have, Box::new(InOrder), Vec::new());
+        let (seed, leech) = (node(Bitfield::full(4)), node(Bitfield::new(4)));
+        world.introduce(leech, seed);
+        (world, seed, leech)
+    }
+
+    fn run_to(world: &mut World, ms: u64) {
+        assert!(!world.run_until(Time(ms * 1000), |_| false));
+    }
+
+    #[test]
+    fn a_dial_takes_a_round_trip_and_each_greeting_half_a_one() {
+        let (mut world, seed, leech) = pair();
+        let peers = |world: &World, node| world.report(node).peers.len();
+        run_to(&mut world, 119);
+        assert_eq!((peers(&world, seed), peers(&world, leech)), (0, 0));
+        run_to(&mut world, 121);
+        assert_eq!((peers(&world, seed), peers(&world, leech)), (1, 0));
+        run_to(&mut world, 161);
+        assert_eq!((peers(&world, seed), peers(&world, leech)), (1, 1));
+    }
+
+    #[test]
+    fn who_goes_before_its_dial_is_answered_leaves_nothing_behind() {
+        for going in [Going::Closing, Going::Vanishing] {
+            let (mut world, seed, leech) = pair();
+            run_to(&mut world, 50);
+            assert_eq!(world.of(seed).endpoints.open_count(), 1, "it was knocked at");
+            world.go(leech, going);
+            run_to(&mut world, 1000);
+            assert_eq!(world.of(leech).endpoints.open_count(), 0);
+            // To who vanished nothing can be said, and it says nothing.
+            let left = usize::from(going == Going::Vanishing);
+            assert_eq!(world.of(seed).endpoints.open_count(), left);
+            assert_eq!(world.report(seed).peers.len(), 0);
         }
     }
 
-    fn tell(&mut self, node: NodeId, input: Input) {
-        self.facts.push_back(input);
-        self.turn(node);
-    }
-
-    /// Tells `node` all that is in `facts`, and does what follows.
-    pub(super) fn turn(&mut self, node: NodeId) {
-        if !self.of(node).is_here() {
-            self.facts.clear();
-            return;
-        }
-        let now = self.now;
-        self.nodes[node.at()].catch_up(&mut self.facts);
-        if self.facts.is_empty() {
-            return;
-        }
-        let mut outputs = std::mem::take(&mut self.outputs);
-        while !self.facts.is_empty() {
-            let mut facts = std::mem::take(&mut self.facts);
-            if let Some(engine) = self.of_mut(node).engine.as_mut() {
-                engine.handle_all(now, facts.drain(..), &mut outputs);
-            }
-            self.facts = facts;
-            for output in outputs.drain(..) {
-                self.act(node, output);
-            }
-        }
-        self.outputs = outputs;
-        self.depart(node);
-        self.mind_deadline(node);
-    }
-
-    fn mind_deadline(&mut self, node: NodeId) {
-        let now = self.now;
-        let of = self.of_mut(node);
-        let Some(due) = of.engine.as_mut().and_then(Engine::deadline) else { return };
-        let due = due.max(now + 1);
-        if of.deadline.is_none_or(|known| known > due) {
-            of.deadline = Some(due);
-            self.queue.push(due, Happening::Deadline(node));
+    #[test]
+    fn who_is_away_refuses_and_who_vanished_does_not_answer() {
+        for (going, open) in [(Going::Closing, 0), (Going::Vanishing, 1)] {
+            let (mut world, seed, leech) = pair();
+            world.go(seed, going);
+            run_to(&mut world, 79);
+            assert_eq!(world.of(leech).endpoints.open_count(), 1);
+            run_to(&mut world, 81);
+            assert_eq!(world.of(leech).endpoints.open_count(), open, "{going:?}");
         }
     }
 
-    fn act(&mut self, node: NodeId, output: Output) {
-        match output {
-            Output::Dial(peer, to) => self.dial(node, peer, to),
-            Output::Greet(peer, handshake) => {
-                self.send(node, peer, Parcel::Greeting(Box::new(handshake)))
-            }
-            Output::Send(_, Message::Unchoke) if self.of(node).manner == Manner::FreeRider => {}
-            Output::Send(peer, message) => self.send(node, peer, Parcel::Message(message)),
-            Output::HangUp(peer) => self.hang_up(node, peer),
-            Output::Keep(block, data) => self.of_mut(node).keep(block, &data),
-            Output::Forget(piece) => {
-                let blocks = self.info.layout.blocks(piece);
-                blocks.for_each(|block| self.of_mut(node).discard(block));
-            }
-            Output::Discard(block) => self.of_mut(node).discard(block),
-            Output::Check(piece, _) => {
-                let blocks = self.info.layout.blocks(piece);
-                let of = self.of_mut(node);
-                let checked = Happening::Checked(node, of.life, piece, of.check(blocks));
-                self.queue.push(self.now + CHECK_US, checked);
-            }
-            Output::Load(peer, _, spec) => self.load(node, peer, spec),
-            Output::Tell(event) => self.told(node, &event),
-            // Every torrent is known from the start, and no discovery guest runs here yet: this is where a simulated tracker and a network
-            // of datagrams will answer.
-            Output::Learned(_)
-            | Output::Datagram(..)
-            | Output::HttpGet(..)
-            | Output::Resolve(..)
-            | Output::FindNode(..)
-            | Output::KeepState(..)
-            | Output::JoinMulticast(_) => {}
-        }
-    }
-
-    fn told(&mut self, node: NodeId, event: &Event) {
-        let now = self.now;
-        match event {
-            Event::Verified(piece) => {
-                self.verified += 1;
-                self.of_mut(node).verified.push((now, *piece));
-            }
-            Event::Completed => {
-                self.of_mut(node).completed_at.get_or_insert(now);
-                self.cues.push_back(Cue::Completed(node));
-            }
-            Event::Banned { addr, .. } => {
-                if let Some(other) = self.by_addr.get(addr).copied() {
-                    self.of_mut(other).banned += 1;
-                }
-            }
-            Event::Left { addr, why: Why::Fault(_), .. } => {
-                if let Some(other) = self.by_addr.get(addr).copied() {
-                    self.of_mut(other).faults += 1;
-                }
-            }
-            Event::Left { .. }
-            | Event::Joined { .. }
-            | Event::Failed(_)
-            | Event::Metadata(_)
-            | Event::Found { .. }
-            | Event::Heard { .. }
-            | Event::Report { .. }
-            | Event::Farewell => {}
-        }
-    }
-
-    fn load(&mut self, node: NodeId, peer: PeerId, spec: BlockSpec) {
-        let drawn = self.chance_of(node);
-        let from = self.of_mut(node);
-        from.answered += 1;
-        let good = match from.manner {
-            Manner::Liar(lies) => drawn >= u64::from(lies),
-            Manner::Staller(most) if from.answered > most => return,
-            Manner::Staller(_) | Manner::Honest | Manner::FreeRider => true,
-        };
-        // It is in memory already: reading takes no time.
-        self.facts.push_back(Input::Loaded(peer, spec, Some(block_bytes(good, spec.length))));
-    }
-
-    /// A number below a million, if `node` needs one.
-    fn chance_of(&mut self, node: NodeId) -> u64 {
-        match self.of(node).manner {
-            Manner::Liar(_) => self.chance.below(MILLION),
-            Manner::Honest | Manner::Staller(_) | Manner::FreeRider => 0,
-        }
-    }
-
-    fn go(&mut self, node: NodeId, going: Going) {
-        if !self.of(node).is_here() {
-            return;
-        }
-        let presence = match going {
-            Going::Closing => Presence::Away,
-            Going::Vanishing => Presence::Vanished,
-        };
-        let now = self.now;
-        for id in self.of_mut(node).went(now, presence) {
-            match going {
-                Going::Closing => {
-                    self.end(id);
-                    self.touched.push(id);
-                }
-                Going::Vanishing => {
-                    self.lanes[id.back().at()].close();
-                    self.forget_waiting(id);
-                }
-            }
-        }
-        self.depart(node);
+    #[test]
+    fn a_connection_is_closed_at_both_ends_when_one_goes() {
+        let (mut world, seed, leech) = pair();
+        run_to(&mut world, 300);
+        world.go(seed, Going::Closing);
+        run_to(&mut world, 1000);
+        let open = [seed, leech].map(|node| world.of(node).endpoints.open_count());
+        assert_eq!(open, [0, 0]);
+        assert_eq!(
+            world.report(leech).peers[0].left.as_deref(),
+            Some("the peer closed the connection")
+        );
     }
 }

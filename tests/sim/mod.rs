@@ -2,11 +2,12 @@
 //! prints its seed; `RTOR_SEED=n cargo test sim` plays it again.
 
 mod scenarios;
+mod threads;
 
 use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
 use rtor::engine::{Guest, Time};
-use rtor::sim::{ALWAYS, Link, Manner, NodeId, World, torrent_of};
+use rtor::sim::{ALWAYS, Going, Link, Manner, NodeId, World, torrent_of};
 use rtor::torrent::Bitfield;
 use rtor_plugin::strategy::Swarm;
 
@@ -95,7 +96,7 @@ fn a_leech_completes_from_two_seeds_one_of_which_dies_half_way() {
         play.world.introduce(leech, b);
         let half = |world: &World| world.have(leech).count() * 2 >= PIECES as usize;
         assert!(play.world.run_until(Time(5 * MINUTE), half), "it never got half");
-        play.world.dies_at(a, play.world.now());
+        play.world.go(a, Going::Closing);
         assert!(play.completes(leech, 5 * MINUTE), "{} pieces", play.world.have(leech).count());
 
         let report = play.world.report(leech);

@@ -1,120 +1,45 @@
-//! [`Lane`]: one direction of a connection, and what is on its way.
+//! [`Path`]: the way from one end of a connection to the other.
 //!
 //! As in TCP, everything arrives, and in the order in which it was sent. A lost packet costs
 //! time: a round trip if something follows that shows the gap, and a timer's patience if not;
 //! and what was sent behind it waits for it. And as for TCP, loss limits the rate: a connection
 //! that loses packets is not faster than [`rate_under_loss`].
 
-use super::node::NodeId;
+use super::link::{Link, alone_us};
+use super::parcel::PACKET_BYTES;
+use crate::engine::Time;
 use crate::engine::time::SECOND_US;
-use crate::engine::{PeerId, Time};
-use crate::wire::handshake::HANDSHAKE_BYTES;
-use crate::wire::{Handshake, Message};
-use bytes::{Bytes, BytesMut};
 use rtor_plugin::Chance;
-use std::collections::VecDeque;
 
-/// Bytes of data in a packet.
-pub(super) const PACKET_BYTES: u64 = 1448;
 /// How long TCP waits for an acknowledgement at the least (Linux, `TCP_RTO_MIN`).
 const TIMER_US_MIN: u64 = SECOND_US / 5;
 /// Packets in a million.
 const MILLION: u64 = 1_000_000;
 
-/// The number of a lane; the other direction's is `.0 ^ 1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LaneId(pub(super) u32);
-
-impl LaneId {
-    pub(super) const fn back(self) -> Self {
-        Self(self.0 ^ 1)
-    }
-
-    pub(super) const fn at(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// What goes over a lane.
+/// The way from one end of a connection to the other.
 #[derive(Debug)]
-pub(super) enum Parcel {
-    /// The first bytes.
-    Greeting(Box<Handshake>),
-    /// A message.
-    Message(Message),
-    /// Nothing more will come.
-    End,
-}
-
-impl Parcel {
-    pub(super) const fn is_block(&self) -> bool {
-        matches!(self, Self::Message(Message::Piece { .. }))
-    }
-
-    /// Bytes on the wire. `scratch` is empty before and after.
-    pub(super) fn bytes(&self, scratch: &mut BytesMut) -> u64 {
-        match self {
-            Self::Greeting(_) => HANDSHAKE_BYTES as u64,
-            Self::End => 0,
-            Self::Message(message) => {
-                message.encode_head(scratch);
-                let bytes = scratch.len() + message.body().map_or(0, Bytes::len);
-                scratch.clear();
-                bytes as u64
-            }
-        }
-    }
-}
-
-/// One direction of a connection.
-#[derive(Debug)]
-pub(super) struct Lane {
-    pub(super) from: NodeId,
-    /// What `from` calls the connection.
-    pub(super) from_peer: PeerId,
-    pub(super) to: NodeId,
-    /// What `to` calls it.
-    pub(super) to_peer: PeerId,
-    /// First what is on its way, then what waits to be sent.
-    pub(super) parcels: VecDeque<Parcel>,
-    pub(super) on_the_way: usize,
-    /// Bursts on their way that took their turn; what is small must not overtake them.
-    pub(super) heavy: u32,
-    /// It has a turn at the uplink to come, or its burst is being sent.
-    pub(super) in_turn: bool,
-    /// Somebody listens at its end.
-    pub(super) open: bool,
-    /// The side that was dialled has been told (only of the dialler's lane).
-    pub(super) announced: bool,
+pub(super) struct Path {
     pub(super) one_way_us: u64,
+    /// Bytes a second of the uplink at its beginning, and of the downlink at its end.
+    up: u64,
+    down: u64,
     loss_ppm: u64,
     /// Bytes a second at the most, if packets are lost.
     rate_max: Option<u64>,
-    /// It may not send before, so that it keeps to `rate_max`.
+    /// Nothing may be sent before, so that it keeps to `rate_max`.
     pub(super) rests_until: Time,
     /// Nothing that is sent from now on arrives before.
     arrives_after: Time,
 }
 
-impl Lane {
-    pub(super) fn new(
-        (from, from_peer): (NodeId, PeerId),
-        (to, to_peer): (NodeId, PeerId),
-        one_way_us: u64,
-        loss_ppm: u64,
-    ) -> Self {
+impl Path {
+    pub(super) fn between(near: &Link, far: &Link) -> Self {
+        let one_way_us = one_way_us(near, far);
+        let loss_ppm = loss_of_both(near.loss_ppm, far.loss_ppm);
         Self {
-            from,
-            from_peer,
-            to,
-            to_peer,
-            parcels: VecDeque::new(),
-            on_the_way: 0,
-            heavy: 0,
-            in_turn: false,
-            open: true,
-            announced: false,
             one_way_us,
+            up: near.up,
+            down: far.down,
             loss_ppm,
             rate_max: rate_under_loss(2 * one_way_us, loss_ppm),
             rests_until: Time(0),
@@ -122,8 +47,10 @@ impl Lane {
         }
     }
 
-    pub(super) fn has_waiting(&self) -> bool {
-        self.parcels.len() > self.on_the_way
+    /// `bytes` leave at `now` past all that has its turn: when they are there.
+    pub(super) fn slipped(&mut self, now: Time, bytes: u64, chance: &mut Chance) -> Time {
+        let links_us = alone_us(bytes, self.up) + alone_us(bytes, self.down);
+        self.arrival(now + links_us, bytes, false, chance)
     }
 
     /// `bytes` have left at `now`: when they arrive. `followed`: whether more is sent behind
@@ -157,13 +84,11 @@ impl Lane {
             self.rests_until = now + bytes * SECOND_US / rate;
         }
     }
+}
 
-    /// Nobody listens any more: what is on its way is gone.
-    pub(super) fn close(&mut self) {
-        self.open = false;
-        self.parcels = VecDeque::new();
-        self.on_the_way = 0;
-    }
+/// From one node to another: never 0, so that nothing is there before it left.
+pub(super) fn one_way_us(a: &Link, b: &Link) -> u64 {
+    (a.latency_us + b.latency_us).max(1)
 }
 
 /// Bytes a second that TCP reaches over `round_trip_us` when it loses `loss_ppm` packets in a
@@ -179,7 +104,7 @@ fn rate_under_loss(round_trip_us: u64, loss_ppm: u64) -> Option<u64> {
 }
 
 /// Packets in a million that are lost on two links one after the other.
-pub(super) const fn loss_of_both(a: u32, b: u32) -> u64 {
+const fn loss_of_both(a: u32, b: u32) -> u64 {
     let (a, b) = (a as u64, b as u64);
     a + b - a * b / MILLION
 }
@@ -188,20 +113,20 @@ pub(super) const fn loss_of_both(a: u32, b: u32) -> u64 {
 mod tests {
     use super::*;
 
-    fn lane(loss_ppm: u64) -> Lane {
-        let end = |n| (NodeId(n), PeerId(1));
-        Lane::new(end(0), end(1), 40_000, loss_ppm)
+    fn path(loss_ppm: u32) -> Path {
+        let link = Link { up: 1_000_000, down: 1_000_000, latency_us: 20_000, loss_ppm };
+        Path::between(&link, &Link { loss_ppm: 0, ..link })
     }
 
     #[test]
     fn what_is_behind_a_lost_packet_waits_for_it() {
         let mut chance = Chance::new(1);
-        let mut lane = lane(20_000);
+        let mut path = path(20_000);
         let mut before = Time(0);
         let mut late = 0;
         for n in 0..1000_u64 {
             let now = Time(n * 10_000);
-            let arrives = lane.arrival(now, 16_384, true, &mut chance);
+            let arrives = path.arrival(now, 16_384, true, &mut chance);
             assert!(arrives >= before, "{arrives:?} overtakes {before:?}");
             late += u64::from(arrives > now + 40_000);
             before = arrives;
@@ -213,10 +138,10 @@ mod tests {
     #[test]
     fn nothing_is_late_where_nothing_is_lost() {
         let mut chance = Chance::new(1);
-        let mut lane = lane(0);
-        assert_eq!(lane.arrival(Time(7), 16_384, false, &mut chance), Time(40_007));
-        lane.rest_after(Time(7), 16_384);
-        assert_eq!(lane.rests_until, Time(0));
+        let mut path = path(0);
+        assert_eq!(path.arrival(Time(7), 16_384, false, &mut chance), Time(40_007));
+        path.rest_after(Time(7), 16_384);
+        assert_eq!(path.rests_until, Time(0));
     }
 
     #[test]
