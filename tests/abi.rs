@@ -10,8 +10,9 @@
 use rtor_plugin::discovery::Table as DiscoveryTable;
 use rtor_plugin::discovery::{
     RawDatagram, RawDht, RawExtension, RawFact, RawFactBody, RawFound, RawHeard, RawHttpGet,
-    RawHttpReply, RawMulticast, RawNode, RawPeer, RawReport, RawResolve, RawResolved, RawSink,
-    RawStarted, RawState, RawTracker, RawWish, RawWishBody, Totals, fact_kind, wish_kind,
+    RawHttpGetOver, RawHttpReply, RawMulticast, RawNode, RawPeer, RawReport, RawResolve,
+    RawResolved, RawSink, RawStarted, RawState, RawTracker, RawWish, RawWishBody, Totals,
+    fact_kind, wish_kind,
 };
 use rtor_plugin::strategy::Table as StrategyTable;
 use rtor_plugin::strategy::{RawSwarm, RawUrgent};
@@ -76,6 +77,7 @@ fn types() -> Vec<Number> {
     layout!(out, "rtor_extension", struct RawExtension { name, payload, peer, reserved });
     layout!(out, "rtor_datagram", struct RawDatagram { addr, bytes });
     layout!(out, "rtor_http_get", struct RawHttpGet { ticket, url });
+    layout!(out, "rtor_http_get_over", struct RawHttpGetOver { ticket, url, family, reserved });
     layout!(out, "rtor_http_reply", struct RawHttpReply {
         ticket, body, problem, status, reserved,
     });
@@ -96,7 +98,7 @@ fn types() -> Vec<Number> {
     });
     layout!(out, "rtor_wish", struct RawWish { size, kind, body });
     layout!(out, "rtor_wish_body", union RawWishBody {
-        found, extension, datagram, http_get, resolve, multicast, report, heard, nothing, state, dht,
+        found, extension, datagram, http_get, resolve, multicast, report, heard, http_get_over, nothing, state, dht,
     });
     layout!(out, "rtor_sink", struct RawSink { size, reserved, context, push });
     layout!(out, "rtor_discovery_table", struct DiscoveryTable {
@@ -132,6 +134,7 @@ fn constants() -> Vec<Number> {
         ("FACT_WOKEN", fact_kind::WOKEN),
         ("FACT_NODE", fact_kind::NODE),
         ("FACT_STATE", fact_kind::STATE),
+        ("FACT_SCRAPE", fact_kind::SCRAPE),
         ("WISH_FOUND", wish_kind::FOUND),
         ("WISH_SEND_EXTENSION", wish_kind::SEND_EXTENSION),
         ("WISH_SEND_DATAGRAM", wish_kind::SEND_DATAGRAM),
@@ -143,6 +146,7 @@ fn constants() -> Vec<Number> {
         ("WISH_FINISHED", wish_kind::FINISHED),
         ("WISH_KEEP", wish_kind::KEEP),
         ("WISH_JOIN_DHT", wish_kind::JOIN_DHT),
+        ("WISH_HTTP_GET_OVER", wish_kind::HTTP_GET_OVER),
     ];
     constants
         .iter()

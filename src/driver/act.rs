@@ -3,14 +3,11 @@
 use super::outcome::Watch;
 use super::{Driver, Storage, conn};
 use crate::engine::{Event, Input, Output, PeerId};
-use crate::net::{dial, http};
+use crate::net::dial;
 use crate::wire::{BlockSpec, Message};
 use rtor_plugin::Level;
 use std::net::SocketAddr;
 use std::time::Instant;
-
-/// Addresses of one name that are taken for nodes: a torrent may name anybody.
-const NODE_ADDRS_MAX: usize = 4;
 
 impl Driver {
     pub(super) fn act(&mut self, output: Output, watch: &mut dyn Watch) {
@@ -34,9 +31,13 @@ impl Driver {
             | Output::Load(..) => self.act_on_disk(output),
             Output::Learned(info) => self.learned = Some(info),
             Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
-            Output::HttpGet(guest, ticket, url) => self.http_get(guest, ticket, url),
-            Output::Resolve(guest, ticket, host, port) => self.resolve(guest, ticket, host, port),
-            Output::FindNode(host, port) => self.find_node(host, port),
+            Output::HttpGet(guest, ticket, url, family) => {
+                self.errands.http_get(guest, ticket, url, family);
+            }
+            Output::Resolve(guest, ticket, host, port) => {
+                self.errands.resolve(guest, ticket, host, port);
+            }
+            Output::FindNode(host, port) => self.errands.find_node(host, port),
             Output::KeepState(guest, bytes) => self.keep_state(guest, &bytes, watch),
             Output::JoinMulticast(group) => self.join(group, watch),
             Output::Tell(event) => self.told(&event, watch),
@@ -101,42 +102,8 @@ impl Driver {
                 self.connections.remove(&peer);
                 let why = "it does not read what we send".to_owned();
                 // The loop hears of it as of any other loss.
-                let _ = self.answers_from.send(Input::Lost(peer, why));
+                self.errands.answer(Input::Lost(peer, why));
             }
         }
     }
-
-    fn http_get(&self, guest: usize, ticket: u64, url: String) {
-        let (http, answers) = (self.http.clone(), self.answers_from.clone());
-        tokio::spawn(async move {
-            let reply = http.fetch(&url, http::TRACKER_BYTES_MAX).await;
-            let reply = reply.map(|(status, body)| (u32::from(status), body));
-            let reply = reply.map_err(|error| error.to_string());
-            // A loop that is gone needs no answer.
-            let _ = answers.send(Input::HttpReplied(guest, ticket, reply));
-        });
-    }
-
-    fn resolve(&self, guest: usize, ticket: u64, host: String, port: u16) {
-        let answers = self.answers_from.clone();
-        tokio::spawn(async move {
-            let _ = answers.send(Input::Resolved(guest, ticket, look_up(&host, port).await));
-        });
-    }
-
-    /// Nobody waits for a node: one whose name is unknown is no news.
-    fn find_node(&self, host: String, port: u16) {
-        let answers = self.answers_from.clone();
-        tokio::spawn(async move {
-            let found = look_up(&host, port).await.unwrap_or_default();
-            for addr in found.into_iter().take(NODE_ADDRS_MAX) {
-                let _ = answers.send(Input::NodeFound(addr));
-            }
-        });
-    }
-}
-
-async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-    let found = tokio::net::lookup_host((host, port)).await;
-    found.map(Iterator::collect).map_err(|error| error.to_string())
 }

@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "an I/O room: the clock that the engine is given")]
 
 mod act;
+mod errands;
 mod outcome;
 
 pub use outcome::{End, Outcome, Progress, Seen, Watch};
@@ -24,6 +25,7 @@ use crate::net::{
 };
 use crate::torrent::{Info, MetainfoError};
 use crate::wire::BlockSpec;
+use errands::Errands;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -129,7 +131,7 @@ pub struct Driver {
     /// What connections read into.
     buffers: Buffers,
     batch: Vec<Fact>,
-    answers_from: mpsc::UnboundedSender<Input>,
+    errands: Errands,
     answers: mpsc::UnboundedReceiver<Input>,
     connections: BTreeMap<PeerId, Connection>,
     /// What a batch has to say to each peer.
@@ -139,7 +141,6 @@ pub struct Driver {
     loads_asked: u64,
     listener: Listener,
     datagrams: Datagrams,
-    http: Http,
     states: Option<StateFolder>,
     from: Option<IpAddr>,
     go_on: bool,
@@ -162,7 +163,7 @@ impl Driver {
         let Setup { mut engine, storage, memory_max, listen, peers, go_on, timeout, http, states } =
             setup;
         let (facts_from, facts) = mpsc::channel(FACTS_WAITING_MAX);
-        let (answers_from, answers) = mpsc::unbounded_channel();
+        let (errands, answers) = Errands::new(http);
         let listener = Listener::open(listen, &facts_from)?;
         engine.port = listener.port();
         let datagrams = Datagrams::open(listener.ip(), listener.port(), &facts_from);
@@ -184,7 +185,7 @@ impl Driver {
             facts,
             buffers,
             batch: Vec::new(),
-            answers_from,
+            errands,
             answers,
             connections: BTreeMap::new(),
             outgoing: BTreeMap::new(),
@@ -193,7 +194,6 @@ impl Driver {
             loads_asked: 0,
             listener,
             datagrams,
-            http,
             states,
             from,
             go_on,

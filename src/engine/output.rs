@@ -32,8 +32,8 @@ pub enum Output {
     Load(PeerId, PieceIndex, BlockSpec),
     /// Send a datagram from the one UDP port.
     Datagram(SocketAddr, Bytes),
-    /// Fetch a URL for guest number `.0`.
-    HttpGet(usize, u64, String),
+    /// Fetch a URL for guest number `.0`; over the family 4 or 6 alone, if one is said.
+    HttpGet(usize, u64, String, Option<u8>),
     /// Look a host and port up for guest number `.0`.
     Resolve(usize, u64, String, u16),
     /// Look a node of the DHT up that the torrent names: each address is an

@@ -90,8 +90,8 @@ impl Engine {
                     out.push(Output::Datagram(to, Bytes::from(bytes.into_owned())));
                 }
             }
-            Wish::HttpGet { ticket, url } => {
-                out.push(Output::HttpGet(guest, ticket, url.into_owned()));
+            Wish::HttpGet { ticket, url, family } => {
+                out.push(Output::HttpGet(guest, ticket, url.into_owned(), family));
             }
             Wish::Resolve { ticket, host, port } => {
                 out.push(Output::Resolve(guest, ticket, host.into_owned(), port));

@@ -7,7 +7,7 @@
 use bytes::{Bytes, BytesMut};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// Bytes of a tracker's reply.
@@ -27,6 +27,9 @@ pub enum HttpError {
     /// No connection, no reply, or a broken one.
     #[error("{0}")]
     Failed(String),
+    /// We have no address of the family that was asked for.
+    #[error("no IPv{0} here")]
+    Family(u8),
     /// More bytes than the caller takes.
     #[error("a reply of more than {0} bytes")]
     Large(usize),
@@ -34,11 +37,15 @@ pub enum HttpError {
 
 /// An HTTP client; clones share its connections.
 #[derive(Clone, Debug)]
-pub struct Http(reqwest::Client);
+pub struct Http {
+    any: reqwest::Client,
+    v4: Option<reqwest::Client>,
+    v6: Option<reqwest::Client>,
+}
 
 impl Http {
-    /// A client. If `from` is given, servers of its family are reached from that address: a
-    /// tracker tells others to look for us where our request came from. If `roots_pem` is given,
+    /// A client. If `from` is given, servers of its family are reached from that address, and no
+    /// others: a tracker tells others to look for us where our request came from. If `roots_pem` is given,
     /// the certificates in it are trusted, instead of Mozilla's that are built in.
     ///
     /// # Errors
@@ -54,19 +61,16 @@ impl Http {
             .map_err(|why| HttpError::SetUp(why.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!("rtor/", env!("CARGO_PKG_VERSION")))
-            .local_address(from)
-            .connect_timeout(CONNECT_WAIT)
-            .timeout(REQUEST_WAIT)
-            // Trackers are asked every half hour and close what is idle; a request on a connection
-            // that is being closed fails, and it might be the good-bye.
-            .pool_max_idle_per_host(0)
-            .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
-            .build()
-            .map(Self)
-            .map_err(|why| HttpError::SetUp(sentence(&why)))
+        // A socket that is bound to an address, be it the unspecified one, reaches its family only.
+        let over = |any: IpAddr| {
+            let from = from.unwrap_or(any);
+            (from.is_ipv4() == any.is_ipv4()).then(|| client(&tls, Some(from))).transpose()
+        };
+        Ok(Self {
+            any: client(&tls, from)?,
+            v4: over(Ipv4Addr::UNSPECIFIED.into())?,
+            v6: over(Ipv6Addr::UNSPECIFIED.into())?,
+        })
     }
 
     /// Fetches `url`: the status and the body of at most `bytes_max`.
@@ -74,20 +78,62 @@ impl Http {
     /// # Errors
     /// If there is no whole reply.
     pub async fn fetch(&self, url: &str, bytes_max: usize) -> Result<(u16, Bytes), HttpError> {
-        let failed = |why: reqwest::Error| HttpError::Failed(sentence(&why));
-        let mut response = self.0.get(url).send().await.map_err(failed)?;
-        if response.content_length().is_some_and(|length| length > bytes_max as u64) {
+        fetch(&self.any, url, bytes_max).await
+    }
+
+    /// The same, over the address family 4 or 6 alone if one is said.
+    ///
+    /// # Errors
+    /// If there is no whole reply, or we have no address of the family.
+    pub async fn fetch_over(
+        &self,
+        family: Option<u8>,
+        url: &str,
+        bytes_max: usize,
+    ) -> Result<(u16, Bytes), HttpError> {
+        let client = match family {
+            None => Some(&self.any),
+            Some(4) => self.v4.as_ref(),
+            Some(_) => self.v6.as_ref(),
+        };
+        let client = client.ok_or(HttpError::Family(family.unwrap_or_default()))?;
+        fetch(client, url, bytes_max).await
+    }
+}
+
+fn client(tls: &rustls::ClientConfig, from: Option<IpAddr>) -> Result<reqwest::Client, HttpError> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .user_agent(concat!("rtor/", env!("CARGO_PKG_VERSION")))
+        .local_address(from)
+        .connect_timeout(CONNECT_WAIT)
+        .timeout(REQUEST_WAIT)
+        // Trackers are asked every half hour and close what is idle; a request on a connection
+        // that is being closed fails, and it might be the good-bye.
+        .pool_max_idle_per_host(0)
+        .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
+        .build()
+        .map_err(|why| HttpError::SetUp(sentence(&why)))
+}
+
+async fn fetch(
+    client: &reqwest::Client,
+    url: &str,
+    bytes_max: usize,
+) -> Result<(u16, Bytes), HttpError> {
+    let failed = |why: reqwest::Error| HttpError::Failed(sentence(&why));
+    let mut response = client.get(url).send().await.map_err(failed)?;
+    if response.content_length().is_some_and(|length| length > bytes_max as u64) {
+        return Err(HttpError::Large(bytes_max));
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > bytes_max {
             return Err(HttpError::Large(bytes_max));
         }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > bytes_max {
-                return Err(HttpError::Large(bytes_max));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok((response.status().as_u16(), body.freeze()))
+        body.extend_from_slice(&chunk);
     }
+    Ok((response.status().as_u16(), body.freeze()))
 }
 
 fn roots_of(pem: &[u8]) -> Result<rustls::RootCertStore, HttpError> {
@@ -163,6 +209,23 @@ mod tests {
         served.join().expect("no panic");
         let (base, _) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n".to_vec());
         assert!(matches!(fetch(&base, 1000), Err(HttpError::Large(1000))));
+    }
+
+    #[test]
+    fn a_name_is_reached_over_the_family_that_was_asked_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        // It listens on IPv4 alone.
+        let (base, served) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".to_vec());
+        let url = base.replace("127.0.0.1", "localhost");
+        let http = Http::new(None, None).expect("a client");
+        assert!(runtime.block_on(http.fetch_over(Some(6), &url, 10)).is_err());
+        let (status, _) = runtime.block_on(http.fetch_over(Some(4), &url, 10)).expect("a reply");
+        assert_eq!(status, 200);
+        served.join().expect("no panic");
+        let http = Http::new(Some([127, 0, 0, 1].into()), None).expect("a client");
+        let why = runtime.block_on(http.fetch_over(Some(6), &url, 10)).expect_err("no family");
+        assert_eq!(why.to_string(), "no IPv6 here");
     }
 
     #[test]

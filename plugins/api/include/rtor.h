@@ -212,6 +212,14 @@ typedef struct rtor_http_get {
     rtor_lent url;   /* Sent byte for byte as it stands. */
 } rtor_http_get;
 
+/* Body of `http_get_over`. */
+typedef struct rtor_http_get_over {
+    uint64_t ticket; /* Comes back in the reply. */
+    rtor_lent url;   /* Sent byte for byte as it stands. */
+    uint32_t family; /* 4 or 6. */
+    uint32_t reserved;
+} rtor_http_get_over;
+
 /* Body of `http_reply`. */
 typedef struct rtor_http_reply {
     uint64_t ticket;
@@ -263,7 +271,7 @@ typedef struct rtor_heard {
     int64_t seeds;
     int64_t leeches;
     int64_t downloads;
-    uint32_t interval_s; /* Seconds until this source is asked again. */
+    uint32_t interval_s; /* Seconds until this source is asked again; 0: after `scrape`. */
     uint32_t reserved;
 } rtor_heard;
 
@@ -298,7 +306,11 @@ enum {
     RTOR_FACT_DEADLINE = 11,   /* Your own deadline passed. */
     RTOR_FACT_WOKEN = 12,      /* You called `wake`. */
     RTOR_FACT_NODE = 13,       /* There may be a node of the DHT; `node`. */
-    RTOR_FACT_STATE = 14       /* Before `started`: what you wished to keep; `state`. */
+    RTOR_FACT_STATE = 14,      /* Before `started`: what you wished to keep; `state`. */
+    /* Since minor 2. Instead of `started`: what do you hear of the swarm, without taking part in
+     * it (BEP 48)? Wish `heard` or `report` for each source, then `finished`; `started`, of which
+     * only `info_hash`, `trackers`, `seed` and `is_private` mean anything. */
+    RTOR_FACT_SCRAPE = 15
 };
 
 typedef union rtor_fact_body {
@@ -331,9 +343,10 @@ enum {
     RTOR_WISH_JOIN_MULTICAST = 6, /* Join a multicast group; `multicast`. */
     RTOR_WISH_REPORT = 7,         /* Something a person may want to know; `report`. */
     RTOR_WISH_HEARD = 8,          /* What a source said of the swarm; `heard`. */
-    RTOR_WISH_FINISHED = 9,       /* After `stopped`: nothing more to say. */
+    RTOR_WISH_FINISHED = 9,       /* After `stopped` or `scrape`: nothing more to say. */
     RTOR_WISH_KEEP = 10,          /* Keep these bytes for the next run; `state`. */
-    RTOR_WISH_JOIN_DHT = 11       /* You are a node of the DHT, and want `node` facts; `dht`. */
+    RTOR_WISH_JOIN_DHT = 11,      /* You are a node of the DHT, and want `node` facts; `dht`. */
+    RTOR_WISH_HTTP_GET_OVER = 12  /* Since minor 2. Over one family; `http_get_over`. */
 };
 
 typedef union rtor_wish_body {
@@ -345,6 +358,7 @@ typedef union rtor_wish_body {
     rtor_multicast multicast;
     rtor_report report;
     rtor_heard heard;
+    rtor_http_get_over http_get_over;
     uint64_t nothing;
     rtor_state state;
     rtor_dht dht;

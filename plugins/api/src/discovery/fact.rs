@@ -81,6 +81,10 @@ pub enum Fact<'a> {
     Node { addr: Addr },
     /// Before the start: what [`Wish::Keep`](super::Wish::Keep) kept in an earlier run.
     State { bytes: &'a [u8] },
+    /// Instead of `Started`: what is heard of the swarm, without taking part in it (BEP 48)? Wish
+    /// [`Wish::Heard`](super::Wish::Heard) with `interval_s` 0, or a report, for each source, then
+    /// [`Wish::Finished`](super::Wish::Finished).
+    Scrape { info_hash: &'a [u8], trackers: Vec<Tracker<'a>>, seed: u64, private: bool },
 }
 
 /// Lends bytes without a lifetime: the raw fact that holds it lives only inside `with_raw`.
@@ -93,7 +97,7 @@ impl<'a> Fact<'a> {
     /// Lends the fact in C layout to `f`.
     pub(super) fn with_raw<T>(&self, f: impl FnOnce(&RawFact) -> T) -> T {
         let trackers: Vec<RawTracker> = match self {
-            Self::Started { trackers, .. } => trackers
+            Self::Started { trackers, .. } | Self::Scrape { trackers, .. } => trackers
                 .iter()
                 .map(|t| RawTracker { url: lend(t.url.as_bytes()), tier: t.tier, reserved: 0 })
                 .collect(),
@@ -163,6 +167,20 @@ impl<'a> Fact<'a> {
             Self::Woken => (k::WOKEN, B { nothing: 0 }),
             Self::Node { addr } => (k::NODE, B { node: RawNode { addr } }),
             Self::State { bytes } => (k::STATE, B { state: RawState { bytes: lend(bytes) } }),
+            Self::Scrape { info_hash, seed, private, .. } => {
+                let started = RawStarted {
+                    info_hash: lend(info_hash),
+                    peer_id: lend(b""),
+                    trackers: trackers.as_ptr(),
+                    tracker_count: trackers.len(),
+                    seed,
+                    totals: Totals::default(),
+                    port: 0,
+                    is_private: u8::from(private),
+                    reserved: [0; 5],
+                };
+                (k::SCRAPE, B { started })
+            }
         }
     }
 
@@ -212,6 +230,12 @@ impl<'a> Fact<'a> {
                 k::WOKEN => Self::Woken,
                 k::NODE => Self::Node { addr: body.node.addr },
                 k::STATE => Self::State { bytes: body.state.bytes.bytes() },
+                k::SCRAPE => {
+                    let raw = &body.started;
+                    let (info_hash, trackers) = (raw.info_hash.bytes(), trackers(raw)?);
+                    let (seed, private) = (raw.seed, raw.is_private != 0);
+                    Self::Scrape { info_hash, trackers, seed, private }
+                }
                 _ => return None,
             })
         }
@@ -222,14 +246,10 @@ impl<'a> Fact<'a> {
     unsafe fn started(raw: &'a RawStarted) -> Option<Self> {
         // SAFETY: the caller's promise.
         unsafe {
-            let trackers = lent_slice(raw.trackers, raw.tracker_count)
-                .iter()
-                .map(|t| Some(Tracker { url: t.url.utf8()?, tier: t.tier }))
-                .collect::<Option<_>>()?;
             Some(Self::Started {
                 info_hash: raw.info_hash.bytes(),
                 peer_id: raw.peer_id.bytes(),
-                trackers,
+                trackers: trackers(raw)?,
                 seed: raw.seed,
                 port: raw.port,
                 udp_port: raw.udp_port,
@@ -237,6 +257,20 @@ impl<'a> Fact<'a> {
                 totals: raw.totals,
             })
         }
+    }
+}
+
+/// The trackers of `raw`; `None` if a URL is not UTF-8.
+///
+/// # Safety
+/// `raw` must be lent for `'a`.
+unsafe fn trackers<'a>(raw: &RawStarted) -> Option<Vec<Tracker<'a>>> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        lent_slice::<'a, RawTracker>(raw.trackers, raw.tracker_count)
+            .iter()
+            .map(|t| Some(Tracker { url: t.url.utf8()?, tier: t.tier }))
+            .collect()
     }
 }
 

@@ -36,6 +36,10 @@ pub mod fact_kind {
     pub const NODE: u32 = 13;
     /// What this guest wished to `keep` in an earlier run, before `started`; body `state`.
     pub const STATE: u32 = 14;
+    /// Instead of `started`: what do you hear of the swarm, without taking part in it (BEP 48)?
+    /// Wish `heard` or `report` for each source, then `finished`; body `started`, of which only
+    /// the info hash, the trackers, the seed and `is_private` mean anything. Since minor 2.
+    pub const SCRAPE: u32 = 15;
 }
 
 /// The numbers of [`RawWish::kind`]. Unknown ones are refused.
@@ -56,12 +60,14 @@ pub mod wish_kind {
     pub const REPORT: u32 = 7;
     /// What a source said of the swarm; body `heard`.
     pub const HEARD: u32 = 8;
-    /// After `stopped`: nothing more to say; no body.
+    /// After `stopped` or `scrape`: nothing more to say; no body.
     pub const FINISHED: u32 = 9;
     /// Keep these bytes for the next run, instead of those before; body `state`.
     pub const KEEP: u32 = 10;
     /// This guest is a node of the DHT and wants to hear of others; body `dht`.
     pub const JOIN_DHT: u32 = 11;
+    /// Fetch a URL over one address family; body `http_get_over`. Since minor 2.
+    pub const HTTP_GET_OVER: u32 = 12;
 }
 
 /// Body of `started`.
@@ -148,6 +154,20 @@ pub struct RawHttpGet {
     pub ticket: u64,
     /// Sent byte for byte as it stands.
     pub url: Lent<'static>,
+}
+
+/// Body of `http_get_over`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RawHttpGetOver {
+    /// Comes back in the reply.
+    pub ticket: u64,
+    /// Sent byte for byte as it stands.
+    pub url: Lent<'static>,
+    /// 4 or 6.
+    pub family: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Body of `http_reply`.
@@ -240,7 +260,7 @@ pub struct RawHeard {
     pub leeches: i64,
     /// How often it was completed.
     pub downloads: i64,
-    /// Seconds until this source is asked again.
+    /// Seconds until this source is asked again; 0: after `scrape`.
     pub interval_s: u32,
     /// Zero.
     pub reserved: u32,
@@ -326,6 +346,7 @@ pub union RawWishBody {
     pub multicast: RawMulticast,
     pub report: RawReport,
     pub heard: RawHeard,
+    pub http_get_over: RawHttpGetOver,
     pub nothing: u64,
     pub state: RawState,
     pub dht: RawDht,

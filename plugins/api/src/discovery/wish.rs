@@ -2,8 +2,8 @@
 
 use super::fact::lent_slice;
 use super::raw::{
-    RawDatagram, RawDht, RawExtension, RawFound, RawHeard, RawHttpGet, RawMulticast, RawReport,
-    RawResolve, RawState, RawWish, RawWishBody, wish_kind,
+    RawDatagram, RawDht, RawExtension, RawFound, RawHeard, RawHttpGet, RawHttpGetOver,
+    RawMulticast, RawReport, RawResolve, RawState, RawWish, RawWishBody, wish_kind,
 };
 use crate::{Addr, Lent, Level};
 use std::borrow::Cow;
@@ -18,8 +18,9 @@ pub enum Wish<'a> {
     SendExtension { peer: u32, name: Cow<'a, str>, payload: Cow<'a, [u8]> },
     /// Send a datagram from the one UDP port.
     SendDatagram { to: Addr, bytes: Cow<'a, [u8]> },
-    /// Fetch a URL; the answer is [`Fact::HttpReply`](super::Fact::HttpReply).
-    HttpGet { ticket: u64, url: Cow<'a, str> },
+    /// Fetch a URL; the answer is [`Fact::HttpReply`](super::Fact::HttpReply). With a family, 4 or
+    /// 6, only over that one.
+    HttpGet { ticket: u64, url: Cow<'a, str>, family: Option<u8> },
     /// Look a name up; the answer is [`Fact::Resolved`](super::Fact::Resolved).
     Resolve { ticket: u64, host: Cow<'a, str>, port: u16 },
     /// Join a multicast group.
@@ -34,7 +35,8 @@ pub enum Wish<'a> {
         downloads: Option<u64>,
         interval_s: u32,
     },
-    /// After [`Fact::Stopped`](super::Fact::Stopped): nothing more to say.
+    /// After [`Fact::Stopped`](super::Fact::Stopped) or [`Fact::Scrape`](super::Fact::Scrape):
+    /// nothing more to say.
     Finished,
     /// Keep these bytes for the next run, where they are [`Fact::State`](super::Fact::State).
     Keep { bytes: Cow<'a, [u8]> },
@@ -83,9 +85,14 @@ impl<'a> Wish<'a> {
             Self::SendDatagram { to, bytes } => {
                 (k::SEND_DATAGRAM, B { datagram: RawDatagram { addr: *to, bytes: lend(bytes) } })
             }
-            Self::HttpGet { ticket, url } => {
+            Self::HttpGet { ticket, url, family: None } => {
                 let http_get = RawHttpGet { ticket: *ticket, url: lend(url.as_bytes()) };
                 (k::HTTP_GET, B { http_get })
+            }
+            Self::HttpGet { ticket, url, family: Some(family) } => {
+                let (url, family) = (lend(url.as_bytes()), u32::from(*family));
+                let http_get_over = RawHttpGetOver { ticket: *ticket, url, family, reserved: 0 };
+                (k::HTTP_GET_OVER, B { http_get_over })
             }
             Self::Resolve { ticket, host, port } => {
                 let host = lend(host.as_bytes());
@@ -152,6 +159,16 @@ impl<'a> Wish<'a> {
                 k::HTTP_GET => Self::HttpGet {
                     ticket: body.http_get.ticket,
                     url: body.http_get.url.utf8()?.into(),
+                    family: None,
+                },
+                k::HTTP_GET_OVER => Self::HttpGet {
+                    ticket: body.http_get_over.ticket,
+                    url: body.http_get_over.url.utf8()?.into(),
+                    family: Some(match body.http_get_over.family {
+                        4 => 4,
+                        6 => 6,
+                        _ => return None,
+                    }),
                 },
                 k::RESOLVE => Self::Resolve {
                     ticket: body.resolve.ticket,
@@ -191,7 +208,9 @@ impl<'a> Wish<'a> {
                 Wish::SendExtension { peer, name: own(name), payload: own(payload) }
             }
             Self::SendDatagram { to, bytes } => Wish::SendDatagram { to, bytes: own(bytes) },
-            Self::HttpGet { ticket, url } => Wish::HttpGet { ticket, url: own(url) },
+            Self::HttpGet { ticket, url, family } => {
+                Wish::HttpGet { ticket, url: own(url), family }
+            }
             Self::Resolve { ticket, host, port } => Wish::Resolve { ticket, host: own(host), port },
             Self::JoinMulticast { group } => Wish::JoinMulticast { group },
             Self::Report { level, subject, text } => {

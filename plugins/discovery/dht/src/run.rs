@@ -156,7 +156,11 @@ impl Run {
                 }
             }
             Fact::PeerJoined { .. } | Fact::PeerLeft { .. } => {}
-            Fact::Extension { .. } | Fact::HttpReply { .. } | Fact::State { .. } | Fact::Woken => {
+            Fact::Extension { .. }
+            | Fact::HttpReply { .. }
+            | Fact::State { .. }
+            | Fact::Woken
+            | Fact::Scrape { .. } => {
                 return Answer::Declined;
             }
         }

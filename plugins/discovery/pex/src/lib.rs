@@ -126,7 +126,8 @@ impl Run {
             | Fact::Resolved { .. }
             | Fact::Node { .. }
             | Fact::State { .. }
-            | Fact::Woken => return Answer::Declined,
+            | Fact::Woken
+            | Fact::Scrape { .. } => return Answer::Declined,
         }
         self.tell(now_us, wishes);
         Answer::Mine

@@ -1,7 +1,9 @@
-//! What a tracker is told ([`Announce`]) and what it answers ([`Reply`]), over UDP or HTTP.
+//! What a tracker is asked ([`Purpose`], [`Announce`]) and what it answers ([`Reply`], or
+//! [`Failure`]), over UDP or HTTP.
 
 use rtor_plugin::Addr;
 use rtor_plugin::discovery::Totals;
+use std::net::{IpAddr, SocketAddr};
 
 /// Peers that one reply may bring; what lies beyond is not read.
 pub(crate) const PEERS_MAX: usize = 3000;
@@ -21,6 +23,15 @@ pub(crate) enum Event {
     Started,
     /// We leave.
     Stopped,
+}
+
+/// What a tracker is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// For peers, as one of them.
+    Announce(Event),
+    /// How many there are, as nobody (BEP 48).
+    Scrape,
 }
 
 /// What stays the same for the whole run.
@@ -56,6 +67,28 @@ impl Announce<'_> {
     }
 }
 
+/// Why there is no answer that is of use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// One sentence: the tracker's own reason, or what is wrong with the reply.
+    pub(crate) why: String,
+    /// When the tracker wants to be asked again (BEP 31), if it says so.
+    pub(crate) retry: Option<Retry>,
+}
+
+/// `retry in` of a refusal (BEP 31).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    AfterMinutes(u64),
+    Never,
+}
+
+impl<T: Into<String>> From<T> for Failure {
+    fn from(why: T) -> Self {
+        Self { why: why.into(), retry: None }
+    }
+}
+
 /// What a tracker answered. Counts and intervals are as it said them: the caller clamps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
@@ -67,9 +100,19 @@ pub(crate) struct Reply {
     pub(crate) downloads: Option<u64>,
     pub(crate) tracker_id: Vec<u8>,
     pub(crate) warning: Option<String>,
+    /// Where it sees us (BEP 24).
+    pub(crate) external_ip: Option<IpAddr>,
 }
 
 impl Reply {
+    /// Drops ourselves from the peers, if the tracker said what our address is.
+    pub(crate) fn forget_us(&mut self, port: u16) {
+        if let Some(ip) = self.external_ip {
+            let us = Addr::from(SocketAddr::new(ip, port));
+            self.peers.retain(|peer| *peer != us);
+        }
+    }
+
     /// Adds a peer, if it can be one and there is room.
     pub(crate) fn push(&mut self, peer: Addr) {
         if peer.is_dialable() && self.peers.len() < PEERS_MAX {

@@ -1,10 +1,10 @@
-//! Announces over HTTP: the URL (BEP 3), and the reply (BEP 3, 7, 23).
+//! Announces over HTTP: the URL (BEP 3), and the reply (BEP 3, 7, 23, 24, 31).
 //!
 //! The query is written as text by an encoder of our own, since the info hash is bytes, not
 //! text, and since trackers look at the URL byte for byte. What the announce URL already asks
-//! stays in front.
+//! stays in front. `ipv6=` is never sent: a tracker is asked over each family by itself (BEP 7).
 
-use crate::announce::{Announce, Event, Reply, words};
+use crate::announce::{Announce, Event, Failure, Reply, Retry, words};
 use rtor_plugin::Addr;
 use rtor_plugin::bencode::{Malformed, Reader, Token};
 use std::fmt::Write;
@@ -55,20 +55,33 @@ pub(crate) fn url(base: &str, announce: &Announce<'_>) -> String {
 ///
 /// # Errors
 /// One sentence: the tracker's own reason, or what is wrong with the reply.
-pub(crate) fn reply(status: u32, body: &[u8]) -> Result<Reply, String> {
-    let read = read(body);
+pub(crate) fn reply(status: u32, body: &[u8]) -> Result<Reply, Failure> {
+    judged(status, read(body))
+}
+
+/// What a reply means under its HTTP status. The outer error of `read`: it is not bencode; the
+/// inner one: bencode, and a refusal.
+///
+/// # Errors
+/// One sentence, as of [`reply`].
+pub(crate) fn judged(
+    status: u32,
+    read: Result<Result<Reply, Failure>, Malformed>,
+) -> Result<Reply, Failure> {
     if status != 200 {
         // Some trackers explain an error status in bencode.
         return match read {
             Ok(Err(reason)) => Err(reason),
-            Ok(Ok(_)) | Err(_) => Err(format!("the tracker answered with HTTP status {status}")),
+            Ok(Ok(_)) | Err(_) => {
+                Err(format!("the tracker answered with HTTP status {status}").into())
+            }
         };
     }
     read.map_err(|Malformed(at)| format!("the tracker's reply is not bencode (at byte {at})"))?
 }
 
 /// Writes bytes as a query's value: what is unreserved (RFC 3986, 2.3) as it is, the rest as %XX.
-fn encode(url: &mut String, bytes: &[u8]) {
+pub(crate) fn encode(url: &mut String, bytes: &[u8]) {
     for &byte in bytes {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             url.push(char::from(byte));
@@ -78,19 +91,23 @@ fn encode(url: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The outer error: not bencode. The inner one: bencode, and a refusal.
-fn read(body: &[u8]) -> Result<Result<Reply, String>, Malformed> {
+fn read(body: &[u8]) -> Result<Result<Reply, Failure>, Malformed> {
     let mut reader = Reader::new(body);
     if reader.token()? != Token::Dict {
         return Err(Malformed(0));
     }
     let mut reply = Reply::default();
-    let mut reason = None;
+    let (mut reason, mut retry) = (None, None);
     let mut said_peers = false;
     while let Some(key) = reader.key()? {
         let value = reader.token()?;
         match (key, value) {
             (b"failure reason", Token::Bytes(text)) => reason = Some(words(text)),
+            (b"retry in", Token::Int(minutes)) => {
+                retry = u64::try_from(minutes).ok().map(Retry::AfterMinutes);
+            }
+            (b"retry in", Token::Bytes(b"never")) => retry = Some(Retry::Never),
+            (b"external ip", Token::Bytes(ip)) => reply.external_ip = external_ip(ip),
             (b"warning message", Token::Bytes(text)) => reply.warning = Some(words(text)),
             (b"interval", Token::Int(seconds)) => reply.interval_s = Some(seconds),
             (b"min interval", Token::Int(seconds)) => reply.interval_s_min = Some(seconds),
@@ -116,9 +133,9 @@ fn read(body: &[u8]) -> Result<Result<Reply, String>, Malformed> {
         }
     }
     Ok(match reason {
-        Some(reason) => Err(reason),
+        Some(why) => Err(Failure { why, retry }),
         None if !said_peers && reply.interval_s.is_none() => {
-            Err("the tracker's reply says neither peers nor an interval".to_owned())
+            Err("the tracker's reply says neither peers nor an interval".into())
         }
         None => Ok(reply),
     })
@@ -146,6 +163,12 @@ fn peers(reader: &mut Reader<'_>, reply: &mut Reply) -> Result<(), Malformed> {
             token => reader.skip(token)?,
         }
     }
+}
+
+/// Four bytes of IPv4 or sixteen of IPv6 (BEP 24).
+fn external_ip(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 fn address(text: &[u8]) -> Option<IpAddr> {
@@ -197,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_full_reply_is_read() {
-        let mut body = b"d8:completei5e10:downloadedi9e10:incompletei6e8:intervali1800e\
+        let mut body = b"d8:completei5e10:downloadedi9e11:external ip4:\x05\x06\x07\x08\
+            10:incompletei6e8:intervali1800e\
             12:min intervali60e5:peers6:\x0a\0\0\x01\x1a\xe16:peers618:"
             .to_vec();
         body.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 80]);
@@ -215,6 +239,7 @@ mod tests {
                 downloads: Some(9),
                 tracker_id: b"abc".to_vec(),
                 warning: Some("slow".to_owned()),
+                external_ip: Some([5, 6, 7, 8].into()),
             }
         );
     }
@@ -230,12 +255,23 @@ mod tests {
     fn a_refusal_is_the_tracker_s_own_sentence() {
         let body = b"d14:failure reason12:unregistered5:peers0:e";
         for status in [200, 403] {
-            assert_eq!(reply(status, body), Err("unregistered".to_owned()));
+            assert_eq!(reply(status, body), Err("unregistered".into()));
         }
-        assert_eq!(
-            reply(503, b"<html>"),
-            Err("the tracker answered with HTTP status 503".to_owned())
-        );
+        assert_eq!(reply(503, b"<html>"), Err("the tracker answered with HTTP status 503".into()));
+    }
+
+    #[test]
+    fn a_refusal_may_say_when_to_come_again() {
+        for (said, retry) in [
+            ("i5e", Some(Retry::AfterMinutes(5))),
+            ("5:never", Some(Retry::Never)),
+            ("i-1e", None),
+            ("4:soon", None),
+        ] {
+            let body = format!("d14:failure reason4:busy8:retry in{said}e");
+            let failure = reply(200, body.as_bytes()).expect_err("a refusal");
+            assert_eq!(failure, Failure { why: "busy".to_owned(), retry }, "{said}");
+        }
     }
 
     #[test]
@@ -248,7 +284,7 @@ mod tests {
             (b"d5:peers9:abc", "the tracker's reply is not bencode (at byte 8)"),
             (b"de", "the tracker's reply says neither peers nor an interval"),
         ] {
-            assert_eq!(reply(200, body), Err(why.to_owned()));
+            assert_eq!(reply(200, body), Err(why.into()));
         }
         assert!(
             reply(200, &b"d1:x".iter().chain(&[b'l'; 100_000]).copied().collect::<Vec<_>>())

@@ -1,14 +1,13 @@
-//! The tracker guest: asks the torrent's UDP (BEP 15) and HTTP (BEP 3, 7, 23) trackers.
+//! The tracker guest: asks the torrent's UDP (BEP 15, 41) and HTTP (BEP 3, 7, 23, 24, 31)
+//! trackers, as one of the swarm, or only for its counts (BEP 48).
 //!
 //! A pure guest: facts in, wishes out; the host looks names up, fetches URLs and sends
 //! datagrams. Reading order: `tiers` decides whom to ask when, `tracker` is one tracker with
-//! the announce that is under way, `udp` and `http` are the two languages.
-//!
-//! Not here yet: scrape (BEP 48), `retry in` (BEP 31), URL data over UDP (BEP 41), an announce
-//! by each address family (BEP 7).
+//! the announce that is under way, `udp`, `http` and `scrape` are the languages.
 
 mod announce;
 mod http;
+mod scrape;
 #[cfg(test)]
 mod scripted;
 mod tiers;
@@ -21,12 +20,14 @@ use announce::Identity;
 use rtor_plugin::discovery::{Answer, Discovery, Fact, Totals, Tracker as Listed, Wish, Wishes};
 use rtor_plugin::{Chance, HostHandle, Level, Options, export_plugin};
 use std::collections::BTreeSet;
-use tiers::{TRACKERS_MAX, Tiers};
-use tracker::Tracker;
+use tiers::{TRACKERS_MAX, Tiers, Usable};
 use turn::Turn;
+use url::Endpoint;
 
 /// How long trackers get to hear that we leave; the host waits little longer.
 const GOODBYE_US: u64 = 1_500_000;
+/// How long a scrape may take: over UDP a second datagram, if the first was lost, and its answer.
+const SCRAPE_US: u64 = 20_000_000;
 
 /// The discovery guest `tracker`.
 #[derive(Default)]
@@ -44,11 +45,11 @@ struct Run {
     leaving: Leaving,
 }
 
-/// Whether the program ends.
+/// Whether this comes to an end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Leaving {
     No,
-    /// Trackers are told, until then.
+    /// Trackers are told, or scraped, until then.
     Until(u64),
     Done,
 }
@@ -63,13 +64,15 @@ impl Discovery for Trackers {
     }
 
     fn handle(&mut self, now_us: u64, fact: &Fact<'_>, wishes: &mut dyn Wishes) -> Answer {
-        if let Fact::Started { .. } = fact {
-            self.run = Run::started(now_us, fact, wishes);
+        match fact {
+            Fact::Started { .. } => self.run = Run::started(now_us, fact, wishes),
+            Fact::Scrape { .. } => self.run = Run::scraping(now_us, fact, wishes),
+            _ => {}
         }
         match &mut self.run {
             Some(run) => run.handle(now_us, fact, wishes),
-            // Without a start there is nobody to say good-bye to.
-            None if matches!(fact, Fact::Stopped(_)) => {
+            // Without a start there is nobody to say good-bye to, and nobody to wait for.
+            None if matches!(fact, Fact::Stopped(_) | Fact::Scrape { .. }) => {
                 wishes.push(Wish::Finished);
                 Answer::Mine
             }
@@ -96,19 +99,40 @@ impl Run {
         // A v2 hash is cut to 20 bytes for trackers (BEP 52).
         let (Some(&info_hash), Ok(peer_id)) = (info_hash.first_chunk(), (*peer_id).try_into())
         else {
-            let text = "the info hash or the peer id has the wrong length".into();
-            wishes.push(Wish::Report { level: Level::Error, subject: "tracker".into(), text });
+            wrong_length(wishes);
             return None;
         };
         let mut chance = Chance::new(*seed);
         let identity = Identity { info_hash, peer_id, key: chance.word(), port: *port };
-        let tiers = Tiers::default();
-        let leaving = Leaving::No;
-        let mut run = Self { identity, totals: *totals, chance, tickets: 0, tiers, leaving };
+        let mut run = Self::of(identity, *totals, chance);
         let (tiers, mut turn) = run.turn(now_us, wishes);
         let usable = usable(trackers, &mut turn);
         *tiers = Tiers::new(usable, &mut turn);
         Some(run)
+    }
+
+    /// `None`, and a report, if what the host asks makes no sense.
+    fn scraping(now_us: u64, fact: &Fact<'_>, wishes: &mut dyn Wishes) -> Option<Self> {
+        let Fact::Scrape { info_hash, trackers, seed, .. } = fact else {
+            return None;
+        };
+        let Some(&info_hash) = info_hash.first_chunk() else {
+            wrong_length(wishes);
+            return None;
+        };
+        // A scrape says nothing of who asks.
+        let identity = Identity { info_hash, peer_id: [0; 20], key: 0, port: 0 };
+        let mut run = Self::of(identity, Totals::default(), Chance::new(*seed));
+        run.leaving = Leaving::Until(now_us.saturating_add(SCRAPE_US));
+        let (tiers, mut turn) = run.turn(now_us, wishes);
+        let usable = usable(trackers, &mut turn);
+        *tiers = Tiers::scraped(usable, &mut turn);
+        Some(run)
+    }
+
+    fn of(identity: Identity, totals: Totals, chance: Chance) -> Self {
+        let (tiers, leaving) = (Tiers::default(), Leaving::No);
+        Self { identity, totals, chance, tickets: 0, tiers, leaving }
     }
 
     fn handle(&mut self, now_us: u64, fact: &Fact<'_>, wishes: &mut dyn Wishes) -> Answer {
@@ -119,7 +143,7 @@ impl Run {
         let (tiers, mut turn) = self.turn(now_us, wishes);
         let turn = &mut turn;
         match *fact {
-            Fact::Started { .. } | Fact::Deadline => {}
+            Fact::Started { .. } | Fact::Scrape { .. } | Fact::Deadline => {}
             Fact::Progress(_) if leaving == Leaving::No => tiers.hurry(turn),
             Fact::Completed(_) if leaving == Leaving::No => tiers.completed(),
             Fact::Stopped(_) if leaving == Leaving::No => {
@@ -152,15 +176,17 @@ impl Run {
 
     /// What is due by now, and the end of the good-byes.
     fn go_on(&mut self, now_us: u64, wishes: &mut dyn Wishes) {
-        if self.leaving == Leaving::Done {
+        let leaving = self.leaving;
+        if leaving == Leaving::Done {
             return;
         }
         let (tiers, mut turn) = self.turn(now_us, wishes);
         tiers.tick(&mut turn);
-        let busy = tiers.is_busy();
-        if let Leaving::Until(us) = self.leaving
-            && (!busy || now_us >= us)
-        {
+        let over = matches!(leaving, Leaving::Until(us) if now_us >= us);
+        if over {
+            tiers.give_up(&mut turn);
+        }
+        if over || leaving != Leaving::No && !tiers.is_busy() {
             self.leaving = Leaving::Done;
             wishes.push(Wish::Finished);
         }
@@ -176,8 +202,13 @@ impl Run {
     }
 }
 
+fn wrong_length(wishes: &mut dyn Wishes) {
+    let text = "the info hash or the peer id has the wrong length".into();
+    wishes.push(Wish::Report { level: Level::Error, subject: "tracker".into(), text });
+}
+
 /// The trackers that can be asked, each once; why another one cannot is reported.
-fn usable(listed: &[Listed<'_>], turn: &mut Turn<'_>) -> Vec<(u32, Tracker)> {
+fn usable<'a>(listed: &[Listed<'a>], turn: &mut Turn<'_>) -> Vec<Usable<'a>> {
     let mut seen = BTreeSet::new();
     let mut usable = Vec::new();
     for &Listed { url, tier } in listed {
@@ -185,11 +216,13 @@ fn usable(listed: &[Listed<'_>], turn: &mut Turn<'_>) -> Vec<(u32, Tracker)> {
         if !seen.insert(url) {
             continue;
         }
-        match Tracker::new(url) {
-            Ok(tracker) if usable.len() < TRACKERS_MAX => usable.push((tier, tracker)),
-            Ok(tracker) => {
+        match Endpoint::parse(url) {
+            Ok(endpoint) if usable.len() < TRACKERS_MAX => {
+                usable.push(Usable { tier, url, endpoint });
+            }
+            Ok(_) => {
                 let text = format!("the torrent names more than {TRACKERS_MAX} trackers");
-                turn.report(Level::Warning, tracker.url(), &text);
+                turn.report(Level::Warning, url, &text);
                 break;
             }
             Err(why) => turn.report(Level::Warning, url, &why),

@@ -5,23 +5,38 @@
 //! itself, where BEP 12 would ask the second only when all of the first fail. That finds peers
 //! sooner, and no tracker's failure delays another tier. Nor does a silent tracker hold up its
 //! own: after [`PATIENCE_S`] the next one is asked beside it.
+//!
+//! IPv4 and IPv6 are two swarms at a tracker, which lists us by where we ask from (BEP 7). So
+//! each tier stands here once for each family, and a tracker with a name in both; that it cannot
+//! be reached over one of them is worth a warning only if the other fails too.
 
-use crate::tracker::{Outcome, Tracker};
+use crate::tracker::{Complaint, Outcome, Tracker};
 use crate::turn::Turn;
+use crate::url::{Endpoint, Family};
+use rtor_plugin::Level;
 use std::collections::BTreeSet;
 
-/// How long a tier waits for one tracker before it asks the next as well: the first
-/// retransmission of BEP 15 goes out then.
-const PATIENCE_S: u64 = 15;
+/// How long a tier waits for one tracker before it asks the next as well. Nearly all answer in
+/// less than two seconds, those that are far away and look a name up first too.
+const PATIENCE_S: u64 = 5;
 /// With fewer peers than this, and room for more, a tracker is asked as soon as it may be.
 const FEW_PEERS: u32 = 8;
 /// Trackers of one torrent; what lies beyond is not asked.
 pub(crate) const TRACKERS_MAX: usize = 256;
 
+/// A tracker that the torrent names, and that can be asked.
+pub(crate) struct Usable<'a> {
+    pub(crate) tier: u32,
+    pub(crate) url: &'a str,
+    pub(crate) endpoint: Endpoint,
+}
+
 /// The trackers of a torrent, in tiers.
 #[derive(Default)]
 pub(crate) struct Tiers {
     trackers: Vec<Tracker>,
+    /// For each of them, the same tracker over the other family.
+    siblings: Vec<Option<usize>>,
     tiers: Vec<Tier>,
 }
 
@@ -42,22 +57,48 @@ struct Round {
 }
 
 impl Tiers {
-    /// Trackers with their tiers, in any order; tiers that are due at once.
-    pub(crate) fn new(trackers: Vec<(u32, Tracker)>, turn: &mut Turn<'_>) -> Self {
-        let mut numbered: Vec<(u32, usize)> = Vec::new();
-        let mut own = Vec::new();
-        for (tier, tracker) in trackers {
-            numbered.push((tier, own.len()));
-            own.push(tracker);
+    /// Tiers of these trackers, due at once.
+    pub(crate) fn new(usable: Vec<Usable<'_>>, turn: &mut Turn<'_>) -> Self {
+        let mut own = Self::default();
+        let mut places: Vec<(u32, Family, usize)> = Vec::new();
+        for Usable { tier, url, endpoint } in usable {
+            let (first, families) = (own.trackers.len(), endpoint.families());
+            let has_choice = families.len() > 1;
+            for (&family, index) in families.iter().zip(first..) {
+                places.push((tier, family, index));
+                let family = has_choice.then_some(family);
+                own.trackers.push(Tracker::new(url, endpoint.clone(), family));
+                // The other of two.
+                own.siblings.push(has_choice.then_some(first + (first + 1 - index)));
+            }
         }
-        numbered.sort_unstable();
-        let mut tiers: Vec<Tier> = Vec::new();
-        for group in numbered.chunk_by(|(a, _), (b, _)| a == b) {
-            let mut order: Vec<usize> = group.iter().map(|(_, tracker)| *tracker).collect();
+        places.sort_unstable();
+        for group in places.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let mut order: Vec<usize> = group.iter().map(|(.., tracker)| *tracker).collect();
             turn.chance.shuffle(&mut order);
-            tiers.push(Tier { order, due_us: turn.now_us, round: None });
+            own.tiers.push(Tier { order, due_us: turn.now_us, round: None });
         }
-        Self { trackers: own, tiers }
+        own
+    }
+
+    /// Asks each of these trackers for the counts of the swarm, all at once, and for nothing else.
+    pub(crate) fn scraped(usable: Vec<Usable<'_>>, turn: &mut Turn<'_>) -> Self {
+        let mut own = Self::default();
+        for (index, Usable { url, endpoint, .. }) in usable.into_iter().enumerate() {
+            own.trackers.push(Tracker::new(url, endpoint, None));
+            own.siblings.push(None);
+            own.trackers[index].scrape(turn);
+            own.air(index, turn);
+        }
+        own
+    }
+
+    /// Scrapes that are still under way have taken too long.
+    pub(crate) fn give_up(&mut self, turn: &mut Turn<'_>) {
+        for index in 0..self.trackers.len() {
+            self.trackers[index].give_up(turn);
+            self.air(index, turn);
+        }
     }
 
     /// Asks `question` of each tracker until one feels meant, and draws the consequences.
@@ -73,6 +114,7 @@ impl Tiers {
             .enumerate()
             .find_map(|(index, tracker)| Some((index, question(tracker, turn)?)));
         if let Some((index, outcome)) = meant {
+            self.air(index, turn);
             self.settle(index, outcome, turn);
         }
         meant.is_some()
@@ -82,6 +124,7 @@ impl Tiers {
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>) {
         for index in 0..self.trackers.len() {
             let outcome = self.trackers[index].tick(turn);
+            self.air(index, turn);
             self.settle(index, outcome, turn);
         }
         for tier in &mut self.tiers {
@@ -139,6 +182,18 @@ impl Tiers {
     /// Whether any announce is under way.
     pub(crate) fn is_busy(&self) -> bool {
         self.trackers.iter().any(Tracker::is_busy)
+    }
+
+    /// Says what is to be said of a tracker. That it fails over one family is no warning while the
+    /// other may do.
+    fn air(&mut self, index: usize, turn: &mut Turn<'_>) {
+        let Some(Complaint { text, is_its_own }) = self.trackers[index].complaint() else {
+            return;
+        };
+        let other = self.siblings[index].map(|other| &self.trackers[other]);
+        let matters = is_its_own || other.is_none_or(Tracker::is_failing);
+        let level = if matters { Level::Warning } else { Level::Debug };
+        turn.report(level, self.trackers[index].url(), &text);
     }
 
     fn settle(&mut self, index: usize, outcome: Outcome, turn: &mut Turn<'_>) {

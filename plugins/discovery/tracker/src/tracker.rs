@@ -1,22 +1,26 @@
-//! [`Tracker`]: what is known of one tracker, and the one announce to it that is under way.
+//! [`Tracker`]: what is known of one tracker over one address family, and the one announce (or
+//! scrape) that is under way.
 //!
 //! Which tracker is asked, and when, is [`tiers`](crate::tiers)' business; a tracker knows when
 //! it *may* be asked again: not before its min interval is over (for a hungry host neither), and
-//! after a failure not before a pause that doubles.
+//! after a failure not before a pause that doubles, or that it asked for (BEP 31). What is to be
+//! said of it waits as a [`Complaint`]: whether it matters depends on the other family.
 
-use crate::announce::{Event, Reply};
-use crate::http;
+use crate::announce::{Event, Failure, Purpose, Reply, Retry};
 use crate::turn::Turn;
 use crate::udp::{Connection, Exchange, Heard};
-use crate::url::Endpoint;
+use crate::url::{Endpoint, Family};
+use crate::{http, scrape};
+use rtor_plugin::Addr;
 use rtor_plugin::discovery::{self, Wish};
-use rtor_plugin::{Addr, Level};
 use std::net::{IpAddr, SocketAddr};
 
 /// The pause after one failure; it doubles with each that follows.
 const PAUSE_S: u64 = 5;
 /// The longest pause.
 const PAUSE_S_MAX: u64 = 30 * 60;
+/// The longest pause that a tracker may ask for, in minutes.
+const RETRY_MINUTES_MAX: u64 = 24 * 60;
 /// The interval of a tracker that does not say any.
 const INTERVAL_S: i64 = 30 * 60;
 /// No tracker makes us ask more often (0 and negative intervals were seen in the wild) ...
@@ -43,10 +47,18 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-/// An announce under way.
+/// Something that a person may want to know of a tracker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(crate) text: String,
+    /// It is the tracker's own warning, and not that it cannot be reached over this family.
+    pub(crate) is_its_own: bool,
+}
+
+/// An announce or scrape under way.
 #[derive(Debug)]
 struct Flight {
-    event: Event,
+    purpose: Purpose,
     stage: Stage,
 }
 
@@ -65,6 +77,8 @@ enum Stage {
 pub(crate) struct Tracker {
     url: String,
     endpoint: Endpoint,
+    /// If it has a choice.
+    family: Option<Family>,
     flight: Option<Flight>,
     /// UDP: where it was found last.
     addrs: Vec<Addr>,
@@ -82,17 +96,18 @@ pub(crate) struct Tracker {
     owes_completed: bool,
     /// We leave once the announce under way has ended, at the latest then.
     leaving_us: Option<u64>,
-    /// What was last reported of it: the same is not said twice.
-    reported: Option<String>,
+    /// What was last said of it: the same is not said twice.
+    said: Option<String>,
+    complaint: Option<Complaint>,
 }
 
 impl Tracker {
-    /// # Errors
-    /// Why the URL cannot be used.
-    pub(crate) fn new(url: &str) -> Result<Self, String> {
-        Ok(Self {
+    /// The tracker at `url`, to be reached over `family`, or over any.
+    pub(crate) fn new(url: &str, endpoint: Endpoint, family: Option<Family>) -> Self {
+        Self {
             url: url.to_owned(),
-            endpoint: Endpoint::parse(url)?,
+            endpoint,
+            family,
             flight: None,
             addrs: Vec::new(),
             connection: None,
@@ -104,8 +119,9 @@ impl Tracker {
             knows_us: false,
             owes_completed: false,
             leaving_us: None,
-            reported: None,
-        })
+            said: None,
+            complaint: None,
+        }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -120,6 +136,20 @@ impl Tracker {
     /// Whether its last announce was answered.
     pub(crate) const fn is_well(&self) -> bool {
         self.failures == 0 && self.regular_us > 0
+    }
+
+    /// Whether it did not answer the last time, or not yet where it should have.
+    pub(crate) fn is_failing(&self) -> bool {
+        let slow = self.flight.as_ref().is_some_and(|flight| match &flight.stage {
+            Stage::Exchanging(exchange) => exchange.is_slow(),
+            Stage::Resolving { .. } | Stage::Fetching { .. } => false,
+        });
+        slow || self.failures > 0
+    }
+
+    /// What is to be said of it since this was last asked.
+    pub(crate) const fn complaint(&mut self) -> Option<Complaint> {
+        self.complaint.take()
     }
 
     /// The first moment at which it may be asked.
@@ -152,13 +182,26 @@ impl Tracker {
 
     /// The download is complete: a tracker that knew us as a leech is to be told.
     pub(crate) fn completed(&mut self) {
-        let introducing = self.flight.as_ref().is_some_and(|f| f.event == Event::Started);
+        let started = Purpose::Announce(Event::Started);
+        let introducing = self.flight.as_ref().is_some_and(|f| f.purpose == started);
         self.owes_completed = self.knows_us || introducing;
     }
 
     /// Announces: `started` to a tracker that does not know us, else what is new.
     pub(crate) fn ask(&mut self, turn: &mut Turn<'_>) {
-        self.begin(self.next_event(), turn);
+        self.begin(Purpose::Announce(self.next_event()), turn);
+    }
+
+    /// Asks for the counts of the swarm, and nothing else.
+    pub(crate) fn scrape(&mut self, turn: &mut Turn<'_>) {
+        self.begin(Purpose::Scrape, turn);
+    }
+
+    /// A scrape that is under way has taken too long.
+    pub(crate) fn give_up(&mut self, turn: &Turn<'_>) {
+        if self.flight.as_ref().is_some_and(|flight| flight.purpose == Purpose::Scrape) {
+            self.failed("the tracker does not answer".into(), turn);
+        }
     }
 
     /// Leaves: says so to a tracker that knows us, and is done with any other. An announce that
@@ -200,17 +243,17 @@ impl Tracker {
                 if turn.now_us < *until_us {
                     return Outcome::GoingOn;
                 }
-                self.failed("the tracker does not answer".to_owned(), turn)
+                self.failed("the tracker does not answer".into(), turn)
             }
             Stage::Exchanging(exchange) => {
                 if turn.now_us < exchange.due_us() {
                     return Outcome::GoingOn;
                 }
                 let was_slow = exchange.is_slow();
-                match exchange.overdue(self.connection, flight.event, turn) {
+                match exchange.overdue(self.connection, turn) {
                     Ok(()) => {
                         if !was_slow {
-                            self.report("the tracker does not answer yet".to_owned(), turn);
+                            self.complain("the tracker does not answer yet".to_owned(), false);
                         }
                         Outcome::GoingOn
                     }
@@ -228,15 +271,20 @@ impl Tracker {
         turn: &mut Turn<'_>,
     ) -> Option<Outcome> {
         let flight = self.flight.as_ref()?;
-        let event = flight.event;
+        let purpose = flight.purpose;
         if !matches!(flight.stage, Stage::Fetching { ticket: ours, .. } if ours == ticket) {
             return None;
         }
-        let reply = match reply {
-            discovery::Reply::Answered(status, body) => http::reply(status, body),
-            discovery::Reply::Unreachable(why) => Err(why.to_owned()),
+        let reply = match (reply, purpose) {
+            (discovery::Reply::Unreachable(why), _) => Err(why.into()),
+            (discovery::Reply::Answered(status, body), Purpose::Announce(_)) => {
+                http::reply(status, body)
+            }
+            (discovery::Reply::Answered(status, body), Purpose::Scrape) => {
+                scrape::reply(status, body, &turn.identity.info_hash)
+            }
         };
-        Some(self.ended(event, reply, turn))
+        Some(self.ended(purpose, reply, turn))
     }
 
     /// The host looked a name up. `None` if it was not this tracker's.
@@ -248,16 +296,18 @@ impl Tracker {
         turn: &mut Turn<'_>,
     ) -> Option<Outcome> {
         let flight = self.flight.as_ref()?;
-        let event = flight.event;
+        let purpose = flight.purpose;
         if !matches!(flight.stage, Stage::Resolving { ticket: ours, .. } if ours == ticket) {
             return None;
         }
-        if !addrs.is_empty() {
-            self.addrs = addrs.to_owned();
+        let ours = |addr: &&Addr| self.family.is_none_or(|f| f.number() == addr.family);
+        let found: Vec<Addr> = addrs.iter().filter(ours).copied().collect();
+        if !found.is_empty() {
+            self.addrs = found;
             // `localhost` is two addresses, and most trackers listen on IPv4.
             self.addrs.sort_by_key(|addr| addr.family);
         }
-        Some(self.exchange(event, problem, turn))
+        Some(self.exchange(purpose, problem, turn))
     }
 
     /// A datagram arrived. `None` if it was not from this tracker.
@@ -268,14 +318,14 @@ impl Tracker {
         turn: &mut Turn<'_>,
     ) -> Option<Outcome> {
         let flight = self.flight.as_mut()?;
-        let event = flight.event;
+        let purpose = flight.purpose;
         let Stage::Exchanging(exchange) = &mut flight.stage else {
             return None;
         };
-        match exchange.received(from, bytes, &mut self.connection, event, turn) {
+        match exchange.received(from, bytes, &mut self.connection, turn) {
             Heard::NotOurs => None,
             Heard::GoingOn => Some(Outcome::GoingOn),
-            Heard::Ended(reply) => Some(self.ended(event, reply, turn)),
+            Heard::Ended(reply) => Some(self.ended(purpose, reply, turn)),
         }
     }
 
@@ -287,55 +337,79 @@ impl Tracker {
         }
     }
 
-    fn begin(&mut self, event: Event, turn: &mut Turn<'_>) {
+    fn begin(&mut self, purpose: Purpose, turn: &mut Turn<'_>) {
         let until_us = turn.after_s(HOST_S_MAX);
         match &self.endpoint {
-            Endpoint::Http => {
-                let url = http::url(&self.url, &turn.announce(event, &self.tracker_id));
-                let ticket = turn.ticket();
-                turn.wishes.push(Wish::HttpGet { ticket, url: url.into() });
+            Endpoint::Http { .. } => {
+                let url = match purpose {
+                    Purpose::Announce(event) => {
+                        Some(http::url(&self.url, &turn.announce(event, &self.tracker_id)))
+                    }
+                    Purpose::Scrape => scrape::url(&self.url, &turn.identity.info_hash),
+                };
+                let Some(url) = url else {
+                    self.failed("by its URL the tracker cannot be scraped".into(), turn);
+                    return;
+                };
+                let (ticket, family) = (turn.ticket(), self.family.map(Family::number));
+                turn.wishes.push(Wish::HttpGet { ticket, url: url.into(), family });
                 let stage = Stage::Fetching { ticket, until_us };
-                self.flight = Some(Flight { event, stage });
+                self.flight = Some(Flight { purpose, stage });
             }
-            Endpoint::Udp { host, port } => {
+            Endpoint::Udp { host, port, .. } => {
+                let leaving = purpose == Purpose::Announce(Event::Stopped);
                 if let Ok(ip) = host.parse::<IpAddr>() {
                     self.addrs = vec![SocketAddr::new(ip, *port).into()];
-                    self.exchange(event, "", turn);
-                } else if event == Event::Stopped && !self.addrs.is_empty() {
+                    self.exchange(purpose, "", turn);
+                } else if leaving && !self.addrs.is_empty() {
                     // There is no time to look a name up again.
-                    self.exchange(event, "", turn);
+                    self.exchange(purpose, "", turn);
                 } else {
                     let ticket = turn.ticket();
                     turn.wishes.push(Wish::Resolve { ticket, host: host.into(), port: *port });
                     let stage = Stage::Resolving { ticket, until_us };
-                    self.flight = Some(Flight { event, stage });
+                    self.flight = Some(Flight { purpose, stage });
                 }
             }
         }
     }
 
-    fn exchange(&mut self, event: Event, problem: &str, turn: &mut Turn<'_>) -> Outcome {
-        match Exchange::begun(self.addrs.clone(), self.connection, event, turn) {
+    fn exchange(&mut self, purpose: Purpose, problem: &str, turn: &mut Turn<'_>) -> Outcome {
+        let path = match &self.endpoint {
+            Endpoint::Udp { path, .. } => path.as_str(),
+            Endpoint::Http { .. } => "",
+        };
+        match Exchange::begun(self.addrs.clone(), path, self.connection, purpose, turn) {
             Some(exchange) => {
-                self.flight = Some(Flight { event, stage: Stage::Exchanging(exchange) });
+                self.flight = Some(Flight { purpose, stage: Stage::Exchanging(exchange) });
                 Outcome::GoingOn
             }
-            None if problem.is_empty() => {
-                self.failed("the tracker's name has no address".to_owned(), turn)
+            None if !problem.is_empty() => self.failed(problem.into(), turn),
+            None => {
+                let which = match self.family {
+                    None => "",
+                    Some(Family::V4) => "IPv4 ",
+                    Some(Family::V6) => "IPv6 ",
+                };
+                self.failed(format!("the tracker's name has no {which}address").into(), turn)
             }
-            None => self.failed(problem.to_owned(), turn),
         }
     }
 
     fn ended(
         &mut self,
-        event: Event,
-        reply: Result<Reply, String>,
+        purpose: Purpose,
+        reply: Result<Reply, Failure>,
         turn: &mut Turn<'_>,
     ) -> Outcome {
-        let outcome = match reply {
-            Ok(reply) => self.answered(event, reply, turn),
-            Err(why) => self.failed(why, turn),
+        let outcome = match (reply, purpose) {
+            (Ok(reply), Purpose::Announce(event)) => self.answered(event, reply, turn),
+            (Ok(reply), Purpose::Scrape) => {
+                self.flight = None;
+                self.tell(&reply, 0, turn);
+                Outcome::Answered
+            }
+            (Err(why), _) => self.failed(why, turn),
         };
         if self.leaving_us.is_some() {
             self.say_good_bye(turn);
@@ -347,11 +421,11 @@ impl Tracker {
     fn say_good_bye(&mut self, turn: &mut Turn<'_>) {
         (self.flight, self.leaving_us) = (None, None);
         if self.knows_us {
-            self.begin(Event::Stopped, turn);
+            self.begin(Purpose::Announce(Event::Stopped), turn);
         }
     }
 
-    fn answered(&mut self, event: Event, reply: Reply, turn: &mut Turn<'_>) -> Outcome {
+    fn answered(&mut self, event: Event, mut reply: Reply, turn: &mut Turn<'_>) -> Outcome {
         self.flight = None;
         self.failures = 0;
         self.paused_until_us = 0;
@@ -365,50 +439,49 @@ impl Tracker {
         self.spared_until_us = turn.after_s(spared_s.unsigned_abs());
         self.regular_us = turn.after_s(interval_s);
         if !reply.tracker_id.is_empty() {
-            self.tracker_id = reply.tracker_id;
+            self.tracker_id = std::mem::take(&mut reply.tracker_id);
         }
-        match reply.warning {
-            Some(warning) => self.report(warning, turn),
-            None => self.reported = None,
+        match reply.warning.take() {
+            Some(warning) => self.complain(warning, true),
+            None => self.said = None,
         }
         if event != Event::Stopped {
-            self.tell(
-                &reply.peers,
-                (reply.seeds, reply.leeches, reply.downloads),
-                interval_s,
-                turn,
-            );
+            reply.forget_us(turn.identity.port);
+            self.tell(&reply, interval_s, turn);
         }
         Outcome::Answered
     }
 
-    fn tell(
-        &self,
-        peers: &[Addr],
-        (seeds, leeches, downloads): (Option<u64>, Option<u64>, Option<u64>),
-        interval_s: u64,
-        turn: &mut Turn<'_>,
-    ) {
+    fn tell(&self, reply: &Reply, interval_s: u64, turn: &mut Turn<'_>) {
         let source = self.url.as_str();
-        let interval_s = u32::try_from(interval_s).unwrap_or(u32::MAX);
+        let &Reply { seeds, leeches, downloads, .. } = reply;
         turn.wishes.push(Wish::Heard {
             source: source.into(),
             seeds,
             leeches,
             downloads,
-            interval_s,
+            interval_s: u32::try_from(interval_s).unwrap_or(u32::MAX),
         });
-        if !peers.is_empty() {
-            turn.wishes.push(Wish::Found { source: source.into(), addrs: peers.into() });
+        if !reply.peers.is_empty() {
+            let addrs = reply.peers.as_slice().into();
+            turn.wishes.push(Wish::Found { source: source.into(), addrs });
         }
     }
 
-    fn failed(&mut self, why: String, turn: &mut Turn<'_>) -> Outcome {
+    fn failed(&mut self, failure: Failure, turn: &Turn<'_>) -> Outcome {
         self.flight = None;
         self.connection = None;
         self.owes_completed &= self.knows_us;
         self.pause(turn);
-        self.report(why, turn);
+        match failure.retry {
+            None => {}
+            Some(Retry::Never) => self.paused_until_us = u64::MAX,
+            Some(Retry::AfterMinutes(minutes)) => {
+                let asked_us = turn.after_s(minutes.min(RETRY_MINUTES_MAX) * 60);
+                self.paused_until_us = self.paused_until_us.max(asked_us);
+            }
+        }
+        self.complain(failure.why, false);
         Outcome::Failed
     }
 
@@ -418,10 +491,10 @@ impl Tracker {
         self.paused_until_us = turn.after_s(pause_s);
     }
 
-    fn report(&mut self, text: String, turn: &mut Turn<'_>) {
-        if self.reported.as_ref() != Some(&text) {
-            turn.report(Level::Warning, &self.url, &text);
-            self.reported = Some(text);
+    fn complain(&mut self, text: String, is_its_own: bool) {
+        if self.said.as_ref() != Some(&text) {
+            self.said = Some(text.clone());
+            self.complaint = Some(Complaint { text, is_its_own });
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The guest against scripted trackers, on virtual time, through its C table.
 
+mod families;
+mod scrape;
 mod world;
 
 use proptest::prelude::*;
@@ -7,7 +9,7 @@ use rtor_plugin::discovery::{Answer, Fact, Reply, Totals};
 use world::{TOTALS, World, addr};
 
 const UDP: &str = "udp://10.0.0.1:80/announce";
-const HTTP: &str = "http://t.example/announce";
+const HTTP: &str = "http://10.0.0.2/announce";
 const PEER: [u8; 6] = [10, 0, 0, 9, 0x1a, 0xe1];
 const GOOD: &[u8] = b"d8:completei1e10:incompletei2e8:intervali1800e5:peers6:\x0a\0\0\x09\x1a\xe1e";
 
@@ -88,6 +90,7 @@ fn an_announce_over_udp_has_every_field_in_its_place() {
         &[0, 0, 0, 2, 0, 0, 0, 0],
         &datagram[88..92],
         &[0, 0, 0, 50, 0x1a, 0xe1],
+        b"\x02\x09/announce",
     ]
     .concat();
     assert_eq!(datagram, expected);
@@ -140,46 +143,15 @@ fn a_udp_reply_that_is_too_short_is_a_failure() {
 }
 
 #[test]
-fn a_name_with_several_addresses_is_tried_from_ipv4_on() {
-    let mut world = World::new(&[&["udp://t.example:80"]]);
-    world.resolved("t.example", &["[2001:db8::1]:80", "10.0.0.1:80"]);
-    world.pass(15);
-    world.connected(5);
-    let peer = [&[0x20, 1][..], &[0; 13], &[9, 0, 80]].concat();
-    world.announced(1800, &peer);
-    world.expect(&[
-        "0 resolve t.example:80",
-        "0 connect 10.0.0.1:80",
-        "15 connect [2001:db8::1]:80",
-        "15 report udp://t.example:80: the tracker does not answer yet",
-        "15 announce [2001:db8::1]:80 started with 5",
-        "15 heard 4+3 at udp://t.example:80, again in 1800",
-        "15 found 1 at udp://t.example:80, first [2001::9]:80",
-    ]);
-}
-
-#[test]
-fn a_name_that_is_not_found_is_a_failure_with_the_host_s_words() {
-    let mut world = World::new(&[&["udp://t.example:80"]]);
-    world.resolved("t.example", &[]);
-    world.pass(5);
-    world.expect(&[
-        "0 resolve t.example:80",
-        "0 report udp://t.example:80: no such host",
-        "5 resolve t.example:80",
-    ]);
-}
-
-#[test]
 fn an_http_tracker_is_asked_again_after_its_interval() {
     let mut world = World::new(&[&[HTTP]]);
     world.get_answered(HTTP, 200, GOOD);
     world.pass(1800);
     world.expect(&[
-        "0 get http://t.example/announce started",
-        "0 heard 1+2 at http://t.example/announce, again in 1800",
-        "0 found 1 at http://t.example/announce, first 10.0.0.9:6881",
-        "1800 get http://t.example/announce -",
+        "0 get http://10.0.0.2/announce started",
+        "0 heard 1+2 at http://10.0.0.2/announce, again in 1800",
+        "0 found 1 at http://10.0.0.2/announce, first 10.0.0.9:6881",
+        "1800 get http://10.0.0.2/announce -",
     ]);
     assert!(world.urls[0].ends_with("&event=started"), "{}", world.urls[0]);
 }
@@ -203,6 +175,36 @@ fn failures_pause_twice_as_long_each_time_and_are_reported_once() {
     assert!(world.transcript[0].ends_with("the tracker answered with HTTP status 404"));
 }
 
+/// BEP 31.
+#[test]
+fn a_tracker_that_says_when_to_come_again_is_not_asked_before() {
+    for (said, next_s) in [("i3e", 180), ("i0e", 5), ("i999999999999e", 86400)] {
+        let mut world = World::new(&[&[HTTP]]).quiet();
+        let body = format!("d14:failure reason4:busy8:retry in{said}e");
+        world.get_answered(HTTP, 200, body.as_bytes());
+        world.fact(&Fact::Progress(TOTALS));
+        world.pass(next_s);
+        let again = format!("{next_s} get {HTTP} started");
+        world.expect(&[&format!("0 report {HTTP}: busy"), &again]);
+    }
+    let mut world = World::new(&[&[HTTP]]).quiet();
+    world.get_answered(HTTP, 200, b"d14:failure reason4:gone8:retry in5:nevere");
+    world.pass(1_000_000);
+    world.expect(&[&format!("0 report {HTTP}: gone")]);
+}
+
+/// BEP 41.
+#[test]
+fn a_long_path_is_sent_in_parts_of_255_bytes() {
+    let url = format!("udp://10.0.0.1:80/{}?k=1", "x".repeat(300));
+    let mut world = World::new(&[&[&url]]);
+    world.connected(1);
+    let options = world.datagrams.pop().expect("it was sent").split_off(98);
+    let path = [&[b'/'][..], &[b'x'; 254]].concat();
+    let rest = [&[b'x'; 46][..], b"?k=1"].concat();
+    assert_eq!(options, [&[2, 255], &path[..], &[2, 50], &rest[..]].concat());
+}
+
 #[test]
 fn a_refusal_is_shown_and_a_warning_too() {
     let mut world = World::new(&[&[HTTP]]).quiet();
@@ -210,10 +212,10 @@ fn a_refusal_is_shown_and_a_warning_too() {
     world.pass(5);
     world.get_answered(HTTP, 200, b"d8:intervali60e5:peers0:15:warning message4:slowe");
     world.expect(&[
-        "0 report http://t.example/announce: unregistered",
-        "5 get http://t.example/announce started",
-        "5 report http://t.example/announce: slow",
-        "5 heard ?+? at http://t.example/announce, again in 60",
+        "0 report http://10.0.0.2/announce: unregistered",
+        "5 get http://10.0.0.2/announce started",
+        "5 heard ?+? at http://10.0.0.2/announce, again in 60",
+        "5 report http://10.0.0.2/announce: slow",
     ]);
 }
 
@@ -230,7 +232,7 @@ fn a_hungry_host_is_served_early_but_never_before_the_min_interval() {
         }
         world.expect(&[]);
         world.pass(early_s);
-        world.expect(&[&format!("{early_s} get http://t.example/announce -")]);
+        world.expect(&[&format!("{early_s} get http://10.0.0.2/announce -")]);
     }
 }
 
@@ -266,14 +268,14 @@ fn absurd_intervals_are_clamped() {
         let mut world = World::new(&[&[HTTP]]).quiet();
         let body = format!("d8:intervali{interval}e12:min intervali-1e5:peers0:e");
         world.get_answered(HTTP, 200, body.as_bytes());
-        let heard = format!("0 heard ?+? at http://t.example/announce, again in {expected}");
+        let heard = format!("0 heard ?+? at http://10.0.0.2/announce, again in {expected}");
         world.expect(&[&heard]);
     }
 }
 
 #[test]
 fn stopped_goes_to_those_that_know_us_with_the_last_counters() {
-    let (a, b, c) = ("http://a.example/", "http://b.example/", UDP);
+    let (a, b, c) = ("http://10.0.1.1/", "http://10.0.1.2/", UDP);
     let mut world = World::new(&[&[a], &[b], &[c]]);
     world.get_answered(a, 200, b"d8:intervali1800e5:peers0:10:tracker id3:xyze");
     world.get_failed(b);
@@ -283,7 +285,7 @@ fn stopped_goes_to_those_that_know_us_with_the_last_counters() {
     let mut world = world.quiet();
     let last = Totals { uploaded: 1, downloaded: 2, left: 0, peers: 9, peers_wanted: 50 };
     world.fact(&Fact::Stopped(last));
-    world.expect(&["3 get http://a.example/ stopped", "3 announce 10.0.0.1:80 stopped with 7"]);
+    world.expect(&["3 get http://10.0.1.1/ stopped", "3 announce 10.0.0.1:80 stopped with 7"]);
     let url = world.urls.last().expect("it was asked");
     for part in ["&uploaded=1&downloaded=2&left=0&", "&numwant=0&", "&trackerid=xyz"] {
         assert!(url.contains(part), "{part} in {url}");
@@ -304,7 +306,7 @@ fn a_good_bye_waits_no_longer_than_the_host_does() {
     let mut world = world.quiet();
     world.fact(&Fact::Stopped(TOTALS));
     world.pass(60);
-    world.expect(&["0 get http://t.example/announce stopped", "1.5 finished"]);
+    world.expect(&["0 get http://10.0.0.2/announce stopped", "1.5 finished"]);
 }
 
 #[test]
@@ -324,11 +326,11 @@ fn a_good_bye_does_not_overtake_the_announce_before_it() {
     let whole = Totals { left: 0, ..TOTALS };
     world.fact(&Fact::Completed(whole));
     world.fact(&Fact::Stopped(whole));
-    world.expect(&["0 get http://t.example/announce completed"]);
+    world.expect(&["0 get http://10.0.0.2/announce completed"]);
     world.get_answered(HTTP, 200, b"d8:intervali1800e5:peers0:e");
     world.expect(&[
-        "0 heard ?+? at http://t.example/announce, again in 1800",
-        "0 get http://t.example/announce stopped",
+        "0 heard ?+? at http://10.0.0.2/announce, again in 1800",
+        "0 get http://10.0.0.2/announce stopped",
     ]);
     world.get_answered(HTTP, 200, b"d8:intervali1800e5:peers0:e");
     world.expect(&["0 finished"]);
@@ -337,13 +339,13 @@ fn a_good_bye_does_not_overtake_the_announce_before_it() {
 #[test]
 fn a_good_bye_waits_only_a_moment_for_the_announce_before_it() {
     // One that knows us is told anyway; one that may never have heard of us is not.
-    let mut world = World::new(&[&[HTTP], &["http://b.example/"]]);
+    let mut world = World::new(&[&[HTTP], &["http://10.0.1.2/"]]);
     world.get_answered(HTTP, 200, GOOD);
     world.fact(&Fact::Completed(TOTALS));
     let mut world = world.quiet();
     world.fact(&Fact::Stopped(TOTALS));
     world.pass(60);
-    world.expect(&["0.5 get http://t.example/announce stopped", "1.5 finished"]);
+    world.expect(&["0.5 get http://10.0.0.2/announce stopped", "1.5 finished"]);
 }
 
 #[test]
@@ -353,14 +355,11 @@ fn completed_is_said_once_and_breaks_the_min_interval() {
     world.pass(2);
     let mut world = world.quiet();
     world.fact(&Fact::Completed(Totals { left: 0, ..TOTALS }));
-    world.expect(&["2 get http://t.example/announce completed"]);
+    world.expect(&["2 get http://10.0.0.2/announce completed"]);
     assert!(world.urls.last().expect("it was asked").contains("&left=0&"));
     world.get_answered(HTTP, 200, GOOD);
     world.pass(1802);
-    assert_eq!(
-        world.transcript.last().expect("it goes on"),
-        "1802 get http://t.example/announce -"
-    );
+    assert_eq!(world.transcript.last().expect("it goes on"), "1802 get http://10.0.0.2/announce -");
 }
 
 #[test]
@@ -370,8 +369,8 @@ fn completed_waits_for_a_started_that_is_under_way() {
     world.expect(&[]);
     world.get_answered(HTTP, 200, b"d8:intervali1800e5:peers0:e");
     world.expect(&[
-        "0 heard ?+? at http://t.example/announce, again in 1800",
-        "0 get http://t.example/announce completed",
+        "0 heard ?+? at http://10.0.0.2/announce, again in 1800",
+        "0 get http://10.0.0.2/announce completed",
     ]);
 }
 
@@ -387,25 +386,25 @@ fn in_order(tiers: &[&[&str]]) -> World {
 
 #[test]
 fn a_tier_falls_to_the_next_on_failure_and_promotes_who_answered() {
-    let (a, b) = ("http://a.example/", "http://b.example/");
+    let (a, b) = ("http://10.0.1.1/", "http://10.0.1.2/");
     let mut world = in_order(&[&[a, b]]);
     world.get_failed(a);
     world.get_answered(b, 200, b"d8:intervali1800e5:peers0:e");
     world.pass(1800);
     world.get_failed(b);
     world.expect(&[
-        "0 report http://a.example/: connection refused",
-        "0 get http://b.example/ started",
-        "0 heard ?+? at http://b.example/, again in 1800",
-        "1800 get http://b.example/ -",
-        "1800 report http://b.example/: connection refused",
-        "1800 get http://a.example/ started",
+        "0 report http://10.0.1.1/: connection refused",
+        "0 get http://10.0.1.2/ started",
+        "0 heard ?+? at http://10.0.1.2/, again in 1800",
+        "1800 get http://10.0.1.2/ -",
+        "1800 report http://10.0.1.2/: connection refused",
+        "1800 get http://10.0.1.1/ started",
     ]);
 }
 
 #[test]
 fn a_tier_is_shuffled_once_by_chance() {
-    let urls = ["http://a.example/", "http://b.example/", "http://c.example/"];
+    let urls = ["http://10.0.1.1/", "http://10.0.1.2/", "http://10.0.1.3/"];
     let firsts: std::collections::BTreeSet<String> =
         (0..50).map(|seed| World::seeded(&[&urls], seed).transcript[0].clone()).collect();
     assert_eq!(firsts.len(), 3, "each is first for some seed");
@@ -413,19 +412,19 @@ fn a_tier_is_shuffled_once_by_chance() {
 
 #[test]
 fn a_silent_tracker_is_not_waited_for_and_may_still_answer() {
-    let (a, b) = ("http://a.example/", "http://b.example/");
+    let (a, b) = ("http://10.0.1.1/", "http://10.0.1.2/");
     let mut world = in_order(&[&[a, b]]);
-    world.pass(15);
+    world.pass(5);
     world.get_answered(b, 200, b"d8:intervali1800e5:peers0:e");
     world.pass(20);
     world.get_answered(a, 200, GOOD);
-    world.pass(1815);
+    world.pass(1805);
     world.expect(&[
-        "15 get http://b.example/ started",
-        "15 heard ?+? at http://b.example/, again in 1800",
-        "20 heard 1+2 at http://a.example/, again in 1800",
-        "20 found 1 at http://a.example/, first 10.0.0.9:6881",
-        "1815 get http://b.example/ -",
+        "5 get http://10.0.1.2/ started",
+        "5 heard ?+? at http://10.0.1.2/, again in 1800",
+        "20 heard 1+2 at http://10.0.1.1/, again in 1800",
+        "20 found 1 at http://10.0.1.1/, first 10.0.0.9:6881",
+        "1805 get http://10.0.1.2/ -",
     ]);
 }
 
@@ -440,10 +439,10 @@ fn a_silent_udp_tracker_is_given_up_when_another_of_its_tier_answers() {
     world.get_answered(HTTP, 200, b"d8:intervali1800e5:peers0:e");
     world.pass(1799);
     world.expect(&[
+        "5 get http://10.0.0.2/announce started",
         "15 connect 10.0.0.1:80",
         "15 report udp://10.0.0.1:80/announce: the tracker does not answer yet",
-        "15 get http://t.example/announce started",
-        "15 heard ?+? at http://t.example/announce, again in 1800",
+        "15 heard ?+? at http://10.0.0.2/announce, again in 1800",
     ]);
 }
 
@@ -455,29 +454,29 @@ fn a_silent_tracker_does_not_keep_a_failed_one_from_being_asked_again() {
     world.get_failed(HTTP);
     world.pass(27);
     world.expect(&[
-        "0 report http://t.example/announce: connection refused",
+        "0 report http://10.0.0.2/announce: connection refused",
         "0 connect 10.0.0.1:80",
+        "5 get http://10.0.0.2/announce started",
         "15 connect 10.0.0.1:80",
         "15 report udp://10.0.0.1:80/announce: the tracker does not answer yet",
-        "15 get http://t.example/announce started",
-        "26 get http://t.example/announce started",
+        "26 get http://10.0.0.2/announce started",
     ]);
 }
 
 #[test]
 fn no_tier_waits_for_another() {
-    let (a, b) = ("http://a.example/", "http://b.example/");
+    let (a, b) = ("http://10.0.1.1/", "http://10.0.1.2/");
     let mut world = World::new(&[&[UDP], &[a], &[b, a]]);
     world.get_failed(a);
     world.get_answered(b, 200, b"d8:intervali1800e5:peers0:e");
     world.pass(5);
     world.expect(&[
         "0 connect 10.0.0.1:80",
-        "0 get http://a.example/ started",
-        "0 get http://b.example/ started",
-        "0 report http://a.example/: connection refused",
-        "0 heard ?+? at http://b.example/, again in 1800",
-        "5 get http://a.example/ started",
+        "0 get http://10.0.1.1/ started",
+        "0 get http://10.0.1.2/ started",
+        "0 report http://10.0.1.1/: connection refused",
+        "0 heard ?+? at http://10.0.1.2/, again in 1800",
+        "5 get http://10.0.1.1/ started",
     ]);
 }
 
@@ -500,14 +499,15 @@ fn a_reply_of_100_000_peers_brings_3_000() {
     let mut world = World::new(&[&[HTTP]]).quiet();
     world.get_answered(HTTP, 200, &body);
     world.expect(&[
-        "0 heard ?+? at http://t.example/announce, again in 1800",
-        "0 found 3000 at http://t.example/announce, first 10.0.0.9:6881",
+        "0 heard ?+? at http://10.0.0.2/announce, again in 1800",
+        "0 found 3000 at http://10.0.0.2/announce, first 10.0.0.9:6881",
     ]);
 }
 
 #[test]
 fn a_torrent_with_thousands_of_trackers_asks_some() {
-    let urls: Vec<String> = (0..2000).map(|i| format!("http://{i}.example/")).collect();
+    let urls: Vec<String> =
+        (0..2000).map(|i| format!("http://10.1.{}.{}/", i / 250, i % 250)).collect();
     let tiers: Vec<[&str; 1]> = urls.iter().map(|url| [url.as_str()]).collect();
     let tiers: Vec<&[&str]> = tiers.iter().map(<[&str; 1]>::as_slice).collect();
     let world = World::new(&tiers);

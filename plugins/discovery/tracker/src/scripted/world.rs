@@ -21,8 +21,10 @@ pub(super) struct World {
     pub(super) transcript: Vec<String>,
     /// Where the last datagram went, and its transaction.
     pub(super) asked: Option<(Addr, u32)>,
-    /// The last ticket for a URL's first part (before the query) or a host.
+    /// The last ticket for a URL's first part (before the query) and a family.
     tickets: BTreeMap<String, u64>,
+    /// Tickets of look-ups that were not answered, the first one first.
+    look_ups: Vec<u64>,
     pub(super) urls: Vec<String>,
     pub(super) datagrams: Vec<Vec<u8>>,
 }
@@ -37,23 +39,11 @@ impl World {
     }
 
     pub(super) fn seeded(tiers: &[&[&str]], seed: u64) -> Self {
-        let guest = Instance::create(&PLUGIN, "", Arc::new(Silent)).expect("it can be made");
-        let mut world = Self {
-            guest,
-            now_us: 0,
-            transcript: Vec::new(),
-            asked: None,
-            tickets: BTreeMap::new(),
-            urls: Vec::new(),
-            datagrams: Vec::new(),
-        };
-        let trackers = (0..)
-            .zip(tiers)
-            .flat_map(|(tier, urls)| urls.iter().map(move |&url| Tracker { url, tier }));
+        let mut world = Self::empty();
         world.fact(&Fact::Started {
             info_hash: &[0xab; 20],
             peer_id: b"-RT0100-abcdefghijkl",
-            trackers: trackers.collect(),
+            trackers: listed(tiers),
             seed,
             port: 6881,
             udp_port: 6881,
@@ -61,6 +51,27 @@ impl World {
             totals: TOTALS,
         });
         world
+    }
+
+    /// A guest that was asked for the counts of the swarm.
+    pub(super) fn scraping(tiers: &[&[&str]]) -> Self {
+        let (info_hash, trackers) = (&[0xab; 20], listed(tiers));
+        let mut world = Self::empty();
+        world.fact(&Fact::Scrape { info_hash, trackers, seed: 7, private: false });
+        world
+    }
+
+    fn empty() -> Self {
+        Self {
+            guest: Instance::create(&PLUGIN, "", Arc::new(Silent)).expect("it can be made"),
+            now_us: 0,
+            transcript: Vec::new(),
+            asked: None,
+            tickets: BTreeMap::new(),
+            look_ups: Vec::new(),
+            urls: Vec::new(),
+            datagrams: Vec::new(),
+        }
     }
 
     pub(super) fn fact(&mut self, fact: &Fact<'_>) -> Answer {
@@ -75,16 +86,17 @@ impl World {
 
     pub(super) fn line(&mut self, wish: Wish<'static>) -> String {
         match wish {
-            Wish::HttpGet { ticket, url } => {
+            Wish::HttpGet { ticket, url, family } => {
                 let (base, query) = url.split_once('?').unwrap_or((&url, ""));
-                self.tickets.insert(base.to_owned(), ticket);
+                let over = family.map(|family| format!(" over {family}")).unwrap_or_default();
+                self.tickets.insert(format!("{base}{over}"), ticket);
                 let event = query.split('&').find_map(|p| p.strip_prefix("event="));
-                let line = format!("get {base} {}", event.unwrap_or("-"));
+                let line = format!("get {base}{over} {}", event.unwrap_or("-"));
                 self.urls.push(url.into_owned());
                 line
             }
             Wish::Resolve { ticket, host, port } => {
-                self.tickets.insert(host.clone().into_owned(), ticket);
+                self.look_ups.push(ticket);
                 format!("resolve {host}:{port}")
             }
             Wish::SendDatagram { to, bytes } => {
@@ -98,10 +110,11 @@ impl World {
                         assert_eq!(bytes[..8], 0x0417_2710_1980_u64.to_be_bytes());
                         format!("connect {to}")
                     }
-                    (1, 98) => {
+                    (1, 98..) => {
                         let event = ["-", "completed", "started", "stopped"][word(80) as usize];
                         format!("announce {to} {event} with {:x}", word(4))
                     }
+                    (2, 36) => format!("scrape {to} with {:x}", word(4)),
                     other => panic!("a datagram of {other:?}"),
                 };
                 self.datagrams.push(bytes.into_owned());
@@ -111,10 +124,16 @@ impl World {
                 let first = addrs[0].socket().expect("a family");
                 format!("found {} at {source}, first {first}", addrs.len())
             }
-            Wish::Heard { source, seeds, leeches, interval_s, .. } => {
+            Wish::Heard { source, seeds, leeches, downloads, interval_s } => {
                 let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
                 let (seeds, leeches) = (count(seeds), count(leeches));
+                if interval_s == 0 {
+                    return format!("scraped {seeds}+{leeches}, {} at {source}", count(downloads));
+                }
                 format!("heard {seeds}+{leeches} at {source}, again in {interval_s}")
+            }
+            Wish::Report { level: Level::Debug, subject, text } => {
+                format!("mutter {subject}: {text}")
             }
             Wish::Report { subject, text, .. } => format!("report {subject}: {text}"),
             Wish::Finished => "finished".to_owned(),
@@ -146,8 +165,9 @@ impl World {
         self.fact(&Fact::HttpReply { ticket, reply });
     }
 
-    pub(super) fn resolved(&mut self, host: &str, addrs: &[&str]) {
-        let ticket = self.tickets[host];
+    /// Answers the first look-up that was not answered.
+    pub(super) fn resolved(&mut self, addrs: &[&str]) {
+        let ticket = self.look_ups.remove(0);
         let addrs: Vec<Addr> = addrs.iter().copied().map(addr).collect();
         let problem = if addrs.is_empty() { "no such host" } else { "" };
         self.fact(&Fact::Resolved { ticket, addrs: &addrs, problem });
@@ -180,6 +200,11 @@ impl World {
         self.transcript.clear();
         self
     }
+}
+
+fn listed<'a>(tiers: &[&[&'a str]]) -> Vec<Tracker<'a>> {
+    let tiers = (0..).zip(tiers);
+    tiers.flat_map(|(tier, urls)| urls.iter().map(move |&url| Tracker { url, tier })).collect()
 }
 
 pub(super) fn addr(text: &str) -> Addr {
