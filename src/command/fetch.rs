@@ -11,6 +11,7 @@ use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::Manifest;
 use crate::manifest::fetch::StoreKind;
+use crate::net::Proxy;
 use crate::torrent::Info;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -51,6 +52,11 @@ pub(super) struct Download {
 }
 
 impl Download {
+    /// Through whom everything goes.
+    pub(super) fn proxy(&self) -> Result<Option<Proxy>, Error> {
+        self.network.proxy()
+    }
+
     /// What the user chose.
     #[must_use]
     pub(super) fn choice(&self) -> Choice<'_> {
@@ -69,7 +75,9 @@ impl Download {
 /// # Errors
 /// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-    let manifest = source::load(args.source.as_deref(), &args.pieces, env)?.manifest;
+    let proxy = args.download.proxy()?;
+    let manifest =
+        source::load_through(proxy.as_ref(), args.source.as_deref(), &args.pieces, env)?.manifest;
     let folder = env.path(&args.pieces);
     let make = move |manifest: &Manifest, info: &Arc<Info>| {
         let store = PieceStore::make(&folder, Arc::clone(info))?;

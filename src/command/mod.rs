@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::host::HostError;
 use crate::manifest::Manifest;
 use crate::net::http::Http;
+use crate::net::{Proxies, Proxy};
 use crate::torrent::{Info, Torrent};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -67,11 +68,20 @@ fn is_downloadable(torrent: &Torrent) -> Result<(), Error> {
 /// Bytes that `$SSL_CERT_FILE` may have: that of a distribution has 200 KiB.
 const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
 
-/// The HTTP client; `$SSL_CERT_FILE` names the certificates to trust, as it does for OpenSSL.
-fn http(env: &Env, from: Option<IpAddr>) -> Result<Http, Error> {
+/// The HTTP client; `$SSL_CERT_FILE` names the certificates to trust, as it does for OpenSSL. Without
+/// a proxy that the user named for everything, those of the environment are asked.
+fn http(env: &Env, from: Option<IpAddr>, proxy: Option<&Proxy>) -> Result<Http, Error> {
+    let proxies = match proxy {
+        Some(proxy) => Proxies::only(proxy.clone()),
+        None => {
+            let var = |name: &str| Some(env.var(name)?.to_string_lossy().into_owned());
+            Proxies::of_environment(var)
+                .map_err(|(name, why)| Error::input(format!("`${name}` is no proxy: {why}")))?
+        }
+    };
     let file = env.var("SSL_CERT_FILE").map(|file| env.path(file));
     let roots = file.map(|file| named_file::read(&file, CERTIFICATES_BYTES_MAX)).transpose()?;
-    Http::new(from, roots.as_deref()).map_err(Error::world)
+    Http::new(from, roots.as_deref(), &proxies).map_err(Error::world)
 }
 
 impl From<HostError> for Error {

@@ -1,10 +1,12 @@
 //! The network options, the same on every verb that talks to a swarm.
 
+use super::globals::Globals;
 use super::quantity;
 use crate::engine::Guest;
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Registry, StateFolder};
+use crate::net::Proxy;
 use rtor_plugin::Services;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,7 +19,7 @@ use std::time::Duration;
 #[command(next_help_heading = "Network")]
 pub(super) struct Network {
     /// Listen here (default: port 6881, or any that is free)
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "proxy")]
     pub(super) listen: Option<SocketAddr>,
     /// Connect to this peer too (repeatable)
     #[arg(long, value_name = "ADDR:PORT")]
@@ -37,6 +39,11 @@ pub(super) struct Network {
     /// Where plugins keep what they know from run to run [default: $XDG_STATE_HOME/rtor]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Reach trackers and peers through this proxy alone: `socks5://[user:password@]host:port` or
+    /// `http://..`. Nothing listens, and UDP trackers are left out [default for HTTP trackers:
+    /// $ALL_PROXY, $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY]
+    #[arg(long, value_name = "URL")]
+    pub(super) proxy: Option<String>,
     /// Connections at once
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) max_peers: u16,
@@ -85,6 +92,14 @@ impl Network {
         };
         Some(StateFolder::at(path))
     }
+
+    /// `--proxy`. What the user typed is not repeated: there may be a password in it.
+    pub(super) fn proxy(&self) -> Result<Option<Proxy>, Error> {
+        let parse = |text: &String| {
+            text.parse().map_err(|why| Error::input(format!("`--proxy` is no proxy: {why}")))
+        };
+        self.proxy.as_ref().map(parse).transpose()
+    }
 }
 
 /// The guest that `--dht-bootstrap` is for.
@@ -95,4 +110,24 @@ fn state_home(env: &Env) -> Option<PathBuf> {
     let absolute = |name| env.var(name).map(Path::new).filter(|path| path.is_absolute());
     let named = absolute("XDG_STATE_HOME").map(Path::to_owned);
     named.or_else(|| Some(absolute("HOME")?.join(".local/state")))
+}
+
+/// Datagrams do not go through a proxy, and past it they must not go: says once that trackers are left
+/// out which are asked by them.
+pub(super) fn leave_udp_out(
+    trackers: &mut Vec<Vec<String>>,
+    proxy: &Proxy,
+    globals: &Globals,
+    env: &mut Env,
+) {
+    let is_udp = |url: &String| {
+        url.trim().get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("udp:"))
+    };
+    let left_out = trackers.iter().flatten().any(is_udp);
+    trackers.iter_mut().for_each(|tier| tier.retain(|url| !is_udp(url)));
+    trackers.retain(|tier| !tier.is_empty());
+    if left_out && !globals.quiet {
+        let why = format!("no datagram leaves past `{proxy}`");
+        env.say(&format!("warning: UDP trackers are not asked: {why}"));
+    }
 }

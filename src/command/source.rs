@@ -16,6 +16,7 @@ use crate::env::{Env, Stdin};
 use crate::error::Error;
 use crate::manifest::fetch::{Fetch, StoreKind};
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
+use crate::net::Proxy;
 use crate::torrent::magnet::{self, MAGNET_SCHEME};
 use crate::torrent::metainfo::METAINFO_BYTES_MAX;
 use crate::torrent::{Finding, Metainfo, Torrent};
@@ -45,6 +46,19 @@ pub struct Loaded {
 /// # Errors
 /// If it is nothing that names a torrent (exit 2), or can't be read or fetched (exit 3).
 pub fn load(source: Option<&OsStr>, store: &Path, env: &mut Env) -> Result<Loaded, Error> {
+    load_through(None, source, store, env)
+}
+
+/// The same, a URL through `proxy` if the user named one.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_through(
+    proxy: Option<&Proxy>,
+    source: Option<&OsStr>,
+    store: &Path,
+    env: &mut Env,
+) -> Result<Loaded, Error> {
     let Some(source) = source else {
         return match env.stdin() {
             Stdin::Data => stdin(env),
@@ -54,7 +68,7 @@ pub fn load(source: Option<&OsStr>, store: &Path, env: &mut Env) -> Result<Loade
     match source.to_str() {
         Some("-") => stdin(env),
         Some(text) if is_magnet(text) => of_magnet(text, "the argument"),
-        Some(text) if is_url(text) => of_url(text, env),
+        Some(text) if is_url(text) => of_url(text, proxy, env),
         Some(text) if let Some(torrent) = Torrent::from_hex(text) => Ok(of_torrent(torrent)),
         _ => of_path(Path::new(source), env),
     }
@@ -145,8 +159,8 @@ fn of_torrent(torrent: Torrent) -> Loaded {
     Loaded { manifest: Manifest::of(torrent), findings: Vec::new() }
 }
 
-fn of_url(url: &str, env: &Env) -> Result<Loaded, Error> {
-    let http = super::http(env, None)?;
+fn of_url(url: &str, proxy: Option<&Proxy>, env: &Env) -> Result<Loaded, Error> {
+    let http = super::http(env, None, proxy)?;
     let failed = |why: &dyn std::fmt::Display| Error::world(format!("`{url}`: {why}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -2,7 +2,7 @@
 //! [`Setup`] of them.
 
 use super::globals::Globals;
-use super::network::Network;
+use super::network::{self, Network};
 use super::progress::Show;
 use crate::disk::named_file;
 use crate::driver::{DriverError, Setup, Storage};
@@ -10,6 +10,7 @@ use crate::engine::{Config, Content, Guest};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Places, Registry, StateFolder};
+use crate::net::Proxy;
 use crate::net::http::Http;
 use crate::torrent::{Bitfield, Info, Torrent};
 use rtor_plugin::{Level, Services};
@@ -33,6 +34,7 @@ pub(super) struct Swarm {
     trackers: Vec<Vec<String>>,
     peers: Vec<SocketAddr>,
     http: Http,
+    proxy: Option<Proxy>,
     listen: Option<SocketAddr>,
     peers_max: usize,
     timeout: Option<Duration>,
@@ -57,15 +59,21 @@ impl Swarm {
         let Network { no_trackers, peer, listen, .. } = network;
         let listens_at = listen.map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified());
         let guests = network.guests(env, &registry, torrent.private(), &services)?;
+        let proxy = network.proxy()?;
+        let mut trackers = if *no_trackers { Vec::new() } else { torrent.trackers.clone() };
+        if let Some(proxy) = &proxy {
+            network::leave_udp_out(&mut trackers, proxy, globals, env);
+        }
         let named = torrent.peers.iter().filter_map(|peer| peer.parse().ok());
         Ok(Self {
             rank,
             guests,
             states: network.states(env),
             nodes: torrent.nodes.clone(),
-            trackers: if *no_trackers { Vec::new() } else { torrent.trackers.clone() },
+            trackers,
             peers: peer.iter().copied().chain(named).collect(),
-            http: super::http(env, listens_at)?,
+            http: super::http(env, listens_at, proxy.as_ref())?,
+            proxy,
             listen: *listen,
             peers_max: usize::from(network.max_peers),
             timeout: network.timeout,
@@ -116,6 +124,7 @@ impl Swarm {
             timeout: self.timeout,
             http: self.http,
             states: self.states,
+            proxy: self.proxy,
         })
     }
 }

@@ -13,7 +13,14 @@ impl Driver {
     pub(super) fn act(&mut self, output: Output, watch: &mut dyn Watch) {
         match output {
             Output::Dial(peer, to) => {
-                let connection = dial(conn(peer), &self.facts_from, &self.buffers, to, self.from);
+                let connection = dial(
+                    conn(peer),
+                    &self.facts_from,
+                    &self.buffers,
+                    to,
+                    self.from,
+                    self.proxy.as_ref(),
+                );
                 self.connections.insert(peer, connection);
             }
             Output::Greet(peer, handshake) => {

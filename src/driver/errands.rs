@@ -11,14 +11,16 @@ const NODE_ADDRS_MAX: usize = 4;
 /// Runs errands; each answer arrives where [`Errands::new`] says.
 pub(super) struct Errands {
     http: Http,
+    looks_up: bool,
     answers: mpsc::UnboundedSender<Input>,
 }
 
 impl Errands {
-    /// With the other end of where answers go.
-    pub(super) fn new(http: Http) -> (Self, mpsc::UnboundedReceiver<Input>) {
+    /// With the other end of where answers go. Unless it `looks_up` names, that is a proxy's affair,
+    /// and no resolver hears of them.
+    pub(super) fn new(http: Http, looks_up: bool) -> (Self, mpsc::UnboundedReceiver<Input>) {
         let (answers, received) = mpsc::unbounded_channel();
-        (Self { http, answers }, received)
+        (Self { http, looks_up, answers }, received)
     }
 
     /// An answer that needs no errand.
@@ -38,6 +40,11 @@ impl Errands {
     }
 
     pub(super) fn resolve(&self, guest: usize, ticket: u64, host: String, port: u16) {
+        if !self.looks_up {
+            let why = "names are not looked up past the proxy".to_owned();
+            self.answer(Input::Resolved(guest, ticket, Err(why)));
+            return;
+        }
         let answers = self.answers.clone();
         tokio::spawn(async move {
             let _ = answers.send(Input::Resolved(guest, ticket, look_up(&host, port).await));
@@ -46,6 +53,9 @@ impl Errands {
 
     /// Nobody waits for a node: one whose name is unknown is no news.
     pub(super) fn find_node(&self, host: String, port: u16) {
+        if !self.looks_up {
+            return;
+        }
         let answers = self.answers.clone();
         tokio::spawn(async move {
             let found = look_up(&host, port).await.unwrap_or_default();

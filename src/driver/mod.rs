@@ -11,8 +11,10 @@
 mod act;
 mod errands;
 mod outcome;
+mod scrape;
 
 pub use outcome::{End, Outcome, Progress, Seen, Watch};
+pub use scrape::{Scrape, Scraped, scrape};
 
 use crate::disk::{Disk, DiskError, Done};
 use crate::engine::{Config, Content, Engine, Input, Output, PeerId, Time};
@@ -21,7 +23,7 @@ use crate::net::Outgoing;
 use crate::net::http::Http;
 use crate::net::{
     Buffers, ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener,
-    Newcomer,
+    Newcomer, Proxy,
 };
 use crate::torrent::{Info, MetainfoError};
 use crate::wire::BlockSpec;
@@ -83,6 +85,9 @@ pub struct Setup {
     pub http: Http,
     /// Where guests keep what they know; `None`: nowhere.
     pub states: Option<StateFolder>,
+    /// Through which everything goes: then nobody can come to us, no datagram is sent and no name
+    /// looked up.
+    pub proxy: Option<Proxy>,
 }
 
 /// Tells the loop to stop: once to say good-bye, twice to leave at once.
@@ -143,6 +148,7 @@ pub struct Driver {
     datagrams: Datagrams,
     states: Option<StateFolder>,
     from: Option<IpAddr>,
+    proxy: Option<Proxy>,
     go_on: bool,
     timeout: Option<Duration>,
     last_arrival: Instant,
@@ -160,13 +166,29 @@ impl Driver {
     /// # Errors
     /// If the port can't be had.
     pub fn open(setup: Setup, watch: &mut dyn Watch) -> Result<Self, DriverError> {
-        let Setup { mut engine, storage, memory_max, listen, peers, go_on, timeout, http, states } =
-            setup;
+        let Setup {
+            mut engine,
+            storage,
+            memory_max,
+            listen,
+            peers,
+            go_on,
+            timeout,
+            http,
+            states,
+            proxy,
+        } = setup;
         let (facts_from, facts) = mpsc::channel(FACTS_WAITING_MAX);
-        let (errands, answers) = Errands::new(http);
-        let listener = Listener::open(listen, &facts_from)?;
+        let (errands, answers) = Errands::new(http, proxy.is_none());
+        let (listener, datagrams) = match proxy {
+            Some(_) => (Listener::closed(), Datagrams::closed()),
+            None => {
+                let listener = Listener::open(listen, &facts_from)?;
+                let datagrams = Datagrams::open(listener.ip(), listener.port(), &facts_from);
+                (listener, datagrams)
+            }
+        };
         engine.port = listener.port();
-        let datagrams = Datagrams::open(listener.ip(), listener.port(), &facts_from);
         engine.udp_port = datagrams.port();
         let from = Some(listener.ip()).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED);
         let buffers = Buffers::new(memory_max);
@@ -196,6 +218,7 @@ impl Driver {
             datagrams,
             states,
             from,
+            proxy,
             go_on,
             timeout,
             last_arrival: began,

@@ -22,7 +22,8 @@ pub struct Datagrams {
     v4: Option<Arc<UdpSocket>>,
     v6: Option<Arc<UdpSocket>>,
     port: u16,
-    groups: Groups,
+    /// None while there is no port.
+    groups: Option<Groups>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -39,7 +40,7 @@ impl Datagrams {
             tokio::spawn(receive(Arc::clone(socket), facts.clone())).abort_handle()
         };
         let tasks = [&v4, &v6].into_iter().flatten().map(receive).collect();
-        Self { v4, v6, port, groups: Groups::new(ip, facts.clone()), tasks }
+        Self { v4, v6, port, groups: Some(Groups::new(ip, facts.clone())), tasks }
     }
 
     /// The port; 0: there is none.
@@ -53,7 +54,14 @@ impl Datagrams {
     /// # Errors
     /// Why it cannot, in one sentence.
     pub fn join(&mut self, group: SocketAddr) -> Result<(), String> {
-        self.groups.join(group)
+        let groups = self.groups.as_mut().ok_or("there is no UDP port to hear it at")?;
+        groups.join(group)
+    }
+
+    /// No port: nothing is received, and what is sent is dropped.
+    #[must_use]
+    pub const fn closed() -> Self {
+        Self { v4: None, v6: None, port: 0, groups: None, tasks: Vec::new() }
     }
 
     /// Sends, or drops it as a network may.
@@ -62,10 +70,9 @@ impl Datagrams {
         let Some(socket) = socket else { return };
         // Past tokio, which believes that a new socket can't be written to yet.
         let socket = SockRef::from(&**socket);
-        if to.ip().is_multicast() {
-            self.groups.send(socket, to, bytes);
-        } else {
-            let _ = socket.send_to(bytes, &to.into());
+        match &self.groups {
+            Some(groups) if to.ip().is_multicast() => groups.send(socket, to, bytes),
+            _ => drop(socket.send_to(bytes, &to.into())),
         }
     }
 }

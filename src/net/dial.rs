@@ -1,11 +1,11 @@
 //! [`dial`]: opens a TCP connection to a peer.
 
-use super::{Buffers, ConnId, Connection, Facts};
+use super::{Buffers, ConnId, Connection, Facts, Proxy};
 use std::net::{IpAddr, SocketAddr};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Begins to connect to `to`, from `from` if the user named an address of the same family. Facts
-/// follow; how long to wait is the caller's to say, by dropping the connection.
+/// Begins to connect to `to`: through `proxy` if there is one, else from `from` if the user named an
+/// address of the same family. Facts follow; how long to wait is the caller's to say, by dropping the connection.
 #[must_use]
 pub fn dial(
     id: ConnId,
@@ -13,12 +13,20 @@ pub fn dial(
     buffers: &Buffers,
     to: SocketAddr,
     from: Option<IpAddr>,
+    proxy: Option<&Proxy>,
 ) -> Connection {
     let from = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified());
-    Connection::open(id, facts, buffers, connect(to, from), None)
+    Connection::open(id, facts, buffers, connect(to, from, proxy.cloned()), None)
 }
 
-async fn connect(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
+async fn connect(
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    proxy: Option<Proxy>,
+) -> std::io::Result<TcpStream> {
+    if let Some(proxy) = proxy {
+        return proxy.connect(to).await;
+    }
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(from) = from {
         socket.bind(SocketAddr::new(from, 0))?;

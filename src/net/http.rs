@@ -2,8 +2,9 @@
 //!
 //! The URL is sent byte for byte as it is given: an announce carries raw hashes as `%XX`, and
 //! some trackers compare texts. Bodies and redirects are capped, because the other end is
-//! anyone's. Proxies are taken from the usual environment.
+//! anyone's. Proxies are those that the caller names, and no others.
 
+use super::Proxies;
 use bytes::{Bytes, BytesMut};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -27,7 +28,7 @@ pub enum HttpError {
     /// No connection, no reply, or a broken one.
     #[error("{0}")]
     Failed(String),
-    /// We have no address of the family that was asked for.
+    /// We have no address of the family that was asked for, or a proxy has the choice.
     #[error("no IPv{0} here")]
     Family(u8),
     /// More bytes than the caller takes.
@@ -46,11 +47,16 @@ pub struct Http {
 impl Http {
     /// A client. If `from` is given, servers of its family are reached from that address, and no
     /// others: a tracker tells others to look for us where our request came from. If `roots_pem` is given,
-    /// the certificates in it are trusted, instead of Mozilla's that are built in.
+    /// the certificates in it are trusted, instead of Mozilla's that are built in. With `proxies`
+    /// over which family a server is reached is their choice: it counts as IPv4.
     ///
     /// # Errors
     /// If TLS can't be set up, or `roots_pem` has no certificate that can be used.
-    pub fn new(from: Option<IpAddr>, roots_pem: Option<&[u8]>) -> Result<Self, HttpError> {
+    pub fn new(
+        from: Option<IpAddr>,
+        roots_pem: Option<&[u8]>,
+        proxies: &Proxies,
+    ) -> Result<Self, HttpError> {
         let roots = match roots_pem {
             Some(pem) => roots_of(pem)?,
             None => rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() },
@@ -61,13 +67,17 @@ impl Http {
             .map_err(|why| HttpError::SetUp(why.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        if !proxies.is_empty() {
+            let any = client(&tls, from, proxies)?;
+            return Ok(Self { v4: Some(any.clone()), v6: None, any });
+        }
         // A socket that is bound to an address, be it the unspecified one, reaches its family only.
         let over = |any: IpAddr| {
             let from = from.unwrap_or(any);
-            (from.is_ipv4() == any.is_ipv4()).then(|| client(&tls, Some(from))).transpose()
+            (from.is_ipv4() == any.is_ipv4()).then(|| client(&tls, Some(from), proxies)).transpose()
         };
         Ok(Self {
-            any: client(&tls, from)?,
+            any: client(&tls, from, proxies)?,
             v4: over(Ipv4Addr::UNSPECIFIED.into())?,
             v6: over(Ipv6Addr::UNSPECIFIED.into())?,
         })
@@ -92,17 +102,26 @@ impl Http {
         bytes_max: usize,
     ) -> Result<(u16, Bytes), HttpError> {
         let client = match family {
-            None => Some(&self.any),
-            Some(4) => self.v4.as_ref(),
-            Some(_) => self.v6.as_ref(),
+            None => &self.any,
+            Some(4) => self.v4.as_ref().ok_or(HttpError::Family(4))?,
+            Some(_) => self.v6.as_ref().ok_or(HttpError::Family(6))?,
         };
-        let client = client.ok_or(HttpError::Family(family.unwrap_or_default()))?;
         fetch(client, url, bytes_max).await
     }
 }
 
-fn client(tls: &rustls::ClientConfig, from: Option<IpAddr>) -> Result<reqwest::Client, HttpError> {
-    reqwest::Client::builder()
+fn client(
+    tls: &rustls::ClientConfig,
+    from: Option<IpAddr>,
+    proxies: &Proxies,
+) -> Result<reqwest::Client, HttpError> {
+    let set_up = |why: reqwest::Error| HttpError::SetUp(sentence(&why));
+    // None of the environment's that we were not told of.
+    let builder = reqwest::Client::builder().no_proxy();
+    let proxies = proxies.to_reqwest().map_err(set_up)?;
+    proxies
+        .into_iter()
+        .fold(builder, reqwest::ClientBuilder::proxy)
         .tls_backend_preconfigured(tls.clone())
         .user_agent(concat!("rtor/", env!("CARGO_PKG_VERSION")))
         .local_address(from)
@@ -113,7 +132,7 @@ fn client(tls: &rustls::ClientConfig, from: Option<IpAddr>) -> Result<reqwest::C
         .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
         .build()
-        .map_err(|why| HttpError::SetUp(sentence(&why)))
+        .map_err(set_up)
 }
 
 async fn fetch(
@@ -187,7 +206,7 @@ mod tests {
 
     fn fetch(url: &str, bytes_max: usize) -> Result<(u16, Bytes), HttpError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let http = Http::new(None, None).expect("a client");
+        let http = Http::new(None, None, &Proxies::default()).expect("a client");
         runtime.expect("a runtime").block_on(http.fetch(url, bytes_max))
     }
 
@@ -218,19 +237,21 @@ mod tests {
         // It listens on IPv4 alone.
         let (base, served) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".to_vec());
         let url = base.replace("127.0.0.1", "localhost");
-        let http = Http::new(None, None).expect("a client");
+        let http = Http::new(None, None, &Proxies::default()).expect("a client");
         assert!(runtime.block_on(http.fetch_over(Some(6), &url, 10)).is_err());
         let (status, _) = runtime.block_on(http.fetch_over(Some(4), &url, 10)).expect("a reply");
         assert_eq!(status, 200);
         served.join().expect("no panic");
-        let http = Http::new(Some([127, 0, 0, 1].into()), None).expect("a client");
+        let http =
+            Http::new(Some([127, 0, 0, 1].into()), None, &Proxies::default()).expect("a client");
         let why = runtime.block_on(http.fetch_over(Some(6), &url, 10)).expect_err("no family");
         assert_eq!(why.to_string(), "no IPv6 here");
     }
 
     #[test]
     fn a_file_without_a_certificate_is_refused() {
-        let why = Http::new(None, Some(b"nothing here")).expect_err("no root").to_string();
+        let why = Http::new(None, Some(b"nothing here"), &Proxies::default());
+        let why = why.expect_err("no root").to_string();
         assert_eq!(why, "HTTP can't be used: no certificate to trust");
     }
 

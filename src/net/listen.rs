@@ -52,6 +52,12 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Nobody can come to us; the port is 0.
+    #[must_use]
+    pub const fn closed() -> Self {
+        Self { port: 0, ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tasks: Vec::new() }
+    }
+
     /// Listens on `addr`; if the user named none, on the usual port, or on any that is free, of
     /// both families.
     ///

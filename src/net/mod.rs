@@ -12,12 +12,14 @@ mod dial;
 pub mod http;
 mod listen;
 mod multicast;
+mod proxy;
 
 pub use buffers::Buffers;
 pub use connection::{Connection, Outgoing};
 pub use datagram::Datagrams;
 pub use dial::dial;
 pub use listen::{ListenError, Listener, Newcomer};
+pub use proxy::{Proxies, Proxy, ProxyError};
 
 use crate::wire::{Handshake, Message};
 use bytes::Bytes;

@@ -206,6 +206,12 @@ impl Recipe {
         self
     }
 
+    /// Adds a tier of several trackers.
+    pub fn tier(mut self, urls: &[String]) -> Self {
+        self.trackers.push(urls.to_owned());
+        self
+    }
+
     /// Sets the format.
     pub fn version(self, version: Version) -> Self {
         Self { version, ..self }

@@ -7,6 +7,7 @@ mod discovery;
 mod hostile;
 mod magnets;
 mod pipeline;
+mod proxies;
 mod resume;
 mod seeders;
 mod seeding;

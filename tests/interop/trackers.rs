@@ -1,13 +1,15 @@
 //! Finds peers through opentracker, over UDP and over HTTP, and says to it what it must.
 
 use super::{SEEDERS, Swarm, TRACKER, one_file};
-use crate::harness::{Client, KIB, MIB, Running, Torrent, tracker};
+use crate::harness::{
+    Client, KIB, LossyRelay, MIB, OddTracker, Oddity, Ran, Rtor, Running, Torrent, tracker, until,
+};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 /// The same torrent with other trackers.
-fn with_trackers(swarm: &Swarm, urls: &[String]) -> Torrent {
+pub(super) fn with_trackers(swarm: &Swarm, urls: &[String]) -> Torrent {
     let recipe = Torrent::like(swarm.torrent.path());
     let recipe = urls.iter().fold(recipe, |recipe, url| recipe.tracker(url));
     recipe.make(&swarm.net.folder("torrents").join("other.torrent"))
@@ -112,4 +114,95 @@ fn with_nobody_there_it_gives_up_in_time() {
     assert!(ran.elapsed >= Duration::from_secs(2), "it took {:?}", ran.elapsed);
     assert!(ran.elapsed < Duration::from_secs(6), "it took {:?}", ran.elapsed);
     assert_eq!(ran.json()["fetch"]["complete"], false);
+}
+
+/// Where an odd tracker is.
+const ODD: &str = "10.77.0.21";
+
+/// A download with an odd tracker in the first tier and a good one in the second.
+fn arrives_in_spite_of(oddity: Oddity) -> (Swarm, Ran) {
+    let mut swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB + 1, 64 * KIB));
+    let odd = OddTracker::start(&swarm.net, ODD, oddity, &[]);
+    swarm.torrent = with_trackers(&swarm, &[odd.url(), tracker::http(TRACKER)]);
+    let ran = swarm.rtor(["get", swarm.torrent.arg(), "--output", "out"]).run().exited(0);
+    assert!(!odd.announces().is_empty(), "the odd tracker was asked");
+    (swarm, ran)
+}
+
+#[test]
+fn a_tracker_that_answers_garbage_is_reported_and_the_next_tier_finds_peers() {
+    let (swarm, ran) = arrives_in_spite_of(Oddity::Garbage);
+    assert!(ran.stderr.contains("is not bencode"), "{}", ran.stderr);
+    swarm.arrived(ran);
+}
+
+#[test]
+fn a_gzip_bomb_costs_no_memory_and_the_next_tier_finds_peers() {
+    let (swarm, ran) = arrives_in_spite_of(Oddity::GzipBomb);
+    assert!(ran.peak_bytes < 100 * MIB, "{} bytes", ran.peak_bytes);
+    swarm.arrived(ran);
+}
+
+#[test]
+fn a_redirect_loop_ends_and_the_next_tier_finds_peers() {
+    let (swarm, ran) = arrives_in_spite_of(Oddity::RedirectLoop);
+    swarm.arrived(ran);
+}
+
+#[test]
+fn a_tracker_that_never_answers_delays_no_other_tier() {
+    let (swarm, ran) = arrives_in_spite_of(Oddity::Silent);
+    swarm.arrived(ran);
+}
+
+#[test]
+fn a_hundred_thousand_peers_that_are_none_do_not_hide_the_one_that_is() {
+    let (swarm, ran) = arrives_in_spite_of(Oddity::Crowd);
+    swarm.arrived(ran);
+}
+
+#[test]
+fn trackers_that_lie_do_not_hold_up_their_own_tier() {
+    let mut swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB + 1, 64 * KIB));
+    let liar = OddTracker::start(&swarm.net, ODD, Oddity::Garbage, &[]);
+    let silent = OddTracker::start(&swarm.net, "10.77.0.22", Oddity::Silent, &[]);
+    // Whoever is first by chance: one that lies, one that says nothing, one that nobody is.
+    let tier = [silent.url(), liar.url(), tracker::http("10.77.0.29"), tracker::udp(TRACKER)];
+    let path = swarm.net.folder("torrents").join("tier.torrent");
+    swarm.torrent = Torrent::like(swarm.torrent.path()).tier(&tier).make(&path);
+    swarm.gets(&[]);
+}
+
+#[test]
+fn a_swarm_of_ipv6_alone_is_found_and_joined() {
+    let mut swarm = Swarm::new(&[], one_file(MIB + 1, 64 * KIB));
+    let seeder = "[fd77::3]:6881".parse().expect("an address");
+    let source = swarm.net.folder("source");
+    let args = ["get", swarm.torrent.arg(), "--output", ".", "--seed", "--no-trackers"];
+    let seeding = Rtor::new(&source, args).args(["--listen", "[fd77::3]:6881"]);
+    let _seeding = seeding.within(&swarm.net).start();
+    until("the seeder listens", Duration::from_secs(10), || {
+        swarm.net.accepts(seeder).then_some(())
+    });
+    let odd = OddTracker::start(&swarm.net, "fd77::2", Oddity::Honest, &[seeder]);
+    swarm.torrent = with_trackers(&swarm, &[odd.url()]);
+    let fetch = swarm.gets(&[]);
+    assert_eq!(fetch["peers"][0]["addr"], seeder.to_string(), "{fetch}");
+    let announces = odd.announces();
+    for event in ["started", "completed", "stopped"] {
+        let said = format!("&event={event}");
+        let told = announces.iter().any(|a| a["query"].as_str().is_some_and(|q| q.contains(&said)));
+        assert!(told, "{event} is not among {announces:?}");
+    }
+}
+
+#[test]
+fn a_udp_tracker_is_asked_again_when_a_datagram_is_lost() {
+    let mut swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB + 1, 64 * KIB));
+    let relay = LossyRelay::start(&swarm.net, ODD, swarm.tracker.addr(), 1);
+    swarm.torrent = with_trackers(&swarm, &[relay.url()]);
+    swarm.gets(&[]);
+    assert_eq!(relay.count("lost"), 1);
+    // A connection, `started`, and at the end `completed` and `stopped`.
+    assert!(relay.count("passed") >= 3, "{}", relay.count("passed"));
 }

@@ -93,6 +93,25 @@ fn lend(bytes: &[u8]) -> Lent<'static> {
     unsafe { std::mem::transmute::<Lent<'_>, Lent<'static>>(Lent::new(bytes)) }
 }
 
+impl RawStarted {
+    /// What a scrape says: nothing of who we are.
+    fn anonymous(info_hash: &[u8], trackers: &[RawTracker], seed: u64, private: bool) -> Self {
+        Self {
+            info_hash: lend(info_hash),
+            peer_id: lend(b""),
+            trackers: trackers.as_ptr(),
+            tracker_count: trackers.len(),
+            seed,
+            totals: Totals::default(),
+            port: 0,
+            is_private: u8::from(private),
+            reserved: 0,
+            udp_port: 0,
+            reserved_too: 0,
+        }
+    }
+}
+
 impl<'a> Fact<'a> {
     /// Lends the fact in C layout to `f`.
     pub(super) fn with_raw<T>(&self, f: impl FnOnce(&RawFact) -> T) -> T {
@@ -112,19 +131,9 @@ impl<'a> Fact<'a> {
         use fact_kind as k;
         match *self {
             Self::Started { info_hash, peer_id, seed, port, udp_port, private, totals, .. } => {
-                let started = RawStarted {
-                    info_hash: lend(info_hash),
-                    peer_id: lend(peer_id),
-                    trackers: trackers.as_ptr(),
-                    tracker_count: trackers.len(),
-                    seed,
-                    totals,
-                    port,
-                    is_private: u8::from(private),
-                    reserved: 0,
-                    udp_port,
-                    reserved_too: 0,
-                };
+                let nobody = RawStarted::anonymous(info_hash, trackers, seed, private);
+                let started =
+                    RawStarted { peer_id: lend(peer_id), totals, port, udp_port, ..nobody };
                 (k::STARTED, B { started })
             }
             Self::Progress(totals) => (k::PROGRESS, B { totals }),
@@ -168,17 +177,7 @@ impl<'a> Fact<'a> {
             Self::Node { addr } => (k::NODE, B { node: RawNode { addr } }),
             Self::State { bytes } => (k::STATE, B { state: RawState { bytes: lend(bytes) } }),
             Self::Scrape { info_hash, seed, private, .. } => {
-                let started = RawStarted {
-                    info_hash: lend(info_hash),
-                    peer_id: lend(b""),
-                    trackers: trackers.as_ptr(),
-                    tracker_count: trackers.len(),
-                    seed,
-                    totals: Totals::default(),
-                    port: 0,
-                    is_private: u8::from(private),
-                    reserved: [0; 5],
-                };
+                let started = RawStarted::anonymous(info_hash, trackers, seed, private);
                 (k::SCRAPE, B { started })
             }
         }
