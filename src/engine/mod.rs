@@ -410,7 +410,7 @@ impl Engine {
     }
 
     fn totals(&self) -> Totals {
-        let left = self.picker.left_bytes();
+        let left = self.picker.absent_bytes();
         Totals {
             uploaded: self.tally.uploaded_bytes,
             downloaded: self.tally.downloaded_bytes,

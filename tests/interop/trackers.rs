@@ -196,6 +196,22 @@ fn a_swarm_of_ipv6_alone_is_found_and_joined() {
     }
 }
 
+/// Who has the part that he wants is no seed, and has not completed the torrent.
+#[test]
+fn a_part_of_a_torrent_is_no_whole_to_a_tracker() {
+    let mut swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB, 64 * KIB));
+    let odd = OddTracker::start(&swarm.net, ODD, Oddity::Honest, &[swarm.seeders[0].addr()]);
+    swarm.torrent = with_trackers(&swarm, &[odd.url()]);
+    swarm.rtor(["fetch", swarm.torrent.arg(), "--range", "0-3"]).run().exited(0);
+    let announces = odd.announces();
+    let last = announces.last().and_then(|a| a["query"].as_str()).expect("it announced itself");
+    let (left, downloaded) = (12 * 64 * KIB, 4 * 64 * KIB);
+    assert!(last.contains("&event=stopped"), "{last}");
+    assert!(last.contains(&format!("&downloaded={downloaded}&left={left}&")), "{last}");
+    assert!(last.contains("&numwant=0&"), "{last}");
+    assert_eq!(announces.len(), 2, "no `completed` among {announces:?}");
+}
+
 #[test]
 fn a_udp_tracker_is_asked_again_when_a_datagram_is_lost() {
     let mut swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB + 1, 64 * KIB));

@@ -158,7 +158,7 @@ typedef struct rtor_strategy_table {
 typedef struct rtor_totals {
     uint64_t uploaded;     /* Bytes sent in blocks. */
     uint64_t downloaded;   /* Bytes received in blocks. */
-    uint64_t left;         /* Bytes of wanted pieces that are still to come. */
+    uint64_t left;         /* Bytes of the torrent that are not here, wanted or not. */
     uint32_t peers;        /* Peers connected now. */
     uint32_t peers_wanted; /* Peers that the host would still take. */
 } rtor_totals;

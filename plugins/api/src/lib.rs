@@ -32,6 +32,7 @@ mod guard;
 mod host;
 mod instance;
 mod options;
+mod secret;
 pub mod strategy;
 
 pub use abi::{ABI, Entry, Lent, NoTable, Status, Version};
@@ -40,6 +41,7 @@ pub use chance::Chance;
 pub use guard::guard;
 pub use host::{Host, HostHandle, Level, Services};
 pub use options::Options;
+pub use secret::{Key, SecretChance};
 
 /// Makes a crate a plugin: exports its one [`Entry`] under the crate's own name.
 ///

@@ -145,6 +145,14 @@ impl Picker {
         }
     }
 
+    /// Bytes of pieces that are not had, wanted or not: what trackers call `left` (BEP 3), since who
+    /// has all he wants of a torrent is no seed of it.
+    pub(super) fn absent_bytes(&self) -> u64 {
+        let layout = &self.info.layout;
+        let absent = layout.pieces().filter(|piece| !self.columns.have.contains(piece.at()));
+        absent.map(|piece| u64::from(layout.piece_size(piece))).sum()
+    }
+
     /// Blocks of `piece` that an earlier run left on disk, unverified. Whether they were all of
     /// it: the piece can be checked.
     pub fn resumed(&mut self, piece: PieceIndex, blocks: &[usize]) -> bool {

@@ -14,7 +14,7 @@ pub struct Totals {
     pub uploaded: u64,
     /// Bytes received in blocks.
     pub downloaded: u64,
-    /// Bytes of wanted pieces that are still to come.
+    /// Bytes of the torrent that are not here, wanted or not.
     pub left: u64,
     /// Peers connected now.
     pub peers: u32,

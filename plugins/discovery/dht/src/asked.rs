@@ -4,8 +4,8 @@
 //! were drawn for the question. Whoever forges one has to guess both in a few seconds.
 
 use crate::address::canonical;
-use crate::chance::Chance;
 use crate::id::NodeId;
+use rtor_plugin::SecretChance;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -50,7 +50,11 @@ pub(crate) struct Asked(BTreeMap<u32, Question>);
 
 impl Asked {
     /// A transaction for a new question; `None` if too many are under way.
-    pub(crate) fn begin(&mut self, question: Question, chance: &mut Chance) -> Option<[u8; 4]> {
+    pub(crate) fn begin(
+        &mut self,
+        question: Question,
+        chance: &mut SecretChance,
+    ) -> Option<[u8; 4]> {
         if self.0.len() >= ASKED_MAX {
             return None;
         }
@@ -111,7 +115,7 @@ mod tests {
 
     #[test]
     fn only_the_asked_address_with_the_drawn_transaction_is_believed() {
-        let (mut asked, mut chance) = (Asked::default(), Chance::new(1));
+        let (mut asked, mut chance) = (Asked::default(), SecretChance::new(1));
         let drawn = asked.begin(question("1.2.3.4:5"), &mut chance).expect("there is room");
         let from = |text: &str| text.parse().expect("an address");
         let other = [drawn[0], drawn[1], drawn[2], drawn[3] ^ 1];
@@ -125,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_question_is_first_slow_and_then_dead() {
-        let (mut asked, mut chance) = (Asked::default(), Chance::new(1));
+        let (mut asked, mut chance) = (Asked::default(), SecretChance::new(1));
         asked.begin(question("1.2.3.4:5"), &mut chance);
         assert_eq!(asked.deadline(), Some(10));
         assert!(asked.overdue(9).is_none());
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn only_so_many_are_under_way() {
-        let (mut asked, mut chance) = (Asked::default(), Chance::new(1));
+        let (mut asked, mut chance) = (Asked::default(), SecretChance::new(1));
         for _ in 0..ASKED_MAX {
             assert!(asked.begin(question("1.2.3.4:5"), &mut chance).is_some());
         }

@@ -5,7 +5,7 @@
 //! BEP 42 ties the first 21 bits to the node's IP address, so that a place costs an address.
 
 use crate::address::is_local;
-use crate::chance::Chance;
+use rtor_plugin::SecretChance;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -29,10 +29,10 @@ impl NodeId {
     }
 
     /// Any id.
-    pub(crate) fn drawn(chance: &mut Chance) -> Self {
+    pub(crate) fn drawn(chance: &mut SecretChance) -> Self {
         let mut id = [0; 24];
         for word in id.as_chunks_mut::<8>().0 {
-            *word = chance.next().to_be_bytes();
+            *word = chance.draw().to_be_bytes();
         }
         let [id @ .., _, _, _, _] = id;
         Self(id)
@@ -54,7 +54,7 @@ impl NodeId {
     }
 
     /// An id that has just the first `bits` bits of this one, fewer than all.
-    pub(crate) fn beside(&self, bits: usize, chance: &mut Chance) -> Self {
+    pub(crate) fn beside(&self, bits: usize, chance: &mut SecretChance) -> Self {
         let mut id = Self::drawn(chance).0;
         let (whole, rest) = (bits / 8, bits % 8);
         id[..whole].copy_from_slice(&self.0[..whole]);
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn an_ipv6_id_depends_on_the_first_half_of_the_address() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("a literal address");
-        let random = NodeId::drawn(&mut Chance::new(3));
+        let random = NodeId::drawn(&mut SecretChance::new(3));
         let id = NodeId::at(ip("2001:db8:5:6::7"), random);
         assert!(id.fits(ip("2001:db8:5:6:ffff::1")));
         assert!(!id.fits(ip("2001:db8:5:7::7")));
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_id_beside_another_shares_just_so_many_bits() {
-        let mut chance = Chance::new(1);
+        let mut chance = SecretChance::new(1);
         let own = NodeId::drawn(&mut chance);
         for bits in 0..ID_BITS {
             assert_eq!(own.beside(bits, &mut chance).shared_bits(&own), bits);

@@ -11,7 +11,6 @@
 mod address;
 mod asked;
 mod bencode;
-mod chance;
 mod given;
 mod id;
 mod krpc;

@@ -6,7 +6,6 @@
 
 use crate::address::{Family, canonical, is_believable, is_usable};
 use crate::asked::{Asked, Overdue, Purpose, Question};
-use crate::chance::Chance;
 use crate::id::NodeId;
 use crate::krpc::{self, Ask, Message, Port, Query, Reply, Want};
 use crate::lookup::{Goal, Lookup};
@@ -14,6 +13,7 @@ use crate::server::Server;
 use crate::side::{Hint, Side};
 use crate::table::K;
 use crate::upkeep::PING_US;
+use rtor_plugin::SecretChance;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -58,14 +58,14 @@ pub struct Node {
     lookups: BTreeMap<(u64, Family), Lookup>,
     last_number: u64,
     server: Server,
-    pub(crate) chance: Chance,
+    pub(crate) chance: SecretChance,
 }
 
 impl Node {
     /// A node that knows nobody. All that it draws comes from `seed`, which nobody else may know.
     #[must_use]
     pub fn new(seed: u64, read_only: bool) -> Self {
-        let mut chance = Chance::new(seed);
+        let mut chance = SecretChance::new(seed);
         Self {
             read_only,
             sides: Family::BOTH.map(|family| Side::new(family, &mut chance)),

@@ -4,7 +4,6 @@
 //! datagram, not much longer than the question, and there are only so many a second.
 
 use crate::address::{Family, is_believable, is_usable};
-use crate::chance::Chance;
 use crate::id::NodeId;
 use crate::krpc::{self, Answer, Ask, Fault, Known, Port, Query};
 use crate::side::Side;
@@ -12,6 +11,7 @@ use crate::store::Store;
 use crate::table::K;
 use crate::throttle::Throttle;
 use crate::tokens::Tokens;
+use rtor_plugin::SecretChance;
 use std::net::{IpAddr, SocketAddr};
 
 /// How many times as long as the question an answer may be. Eight nodes of both families take a
@@ -32,7 +32,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(chance: &mut Chance) -> Self {
+    pub(crate) fn new(chance: &mut SecretChance) -> Self {
         let (tokens, throttle) = (Tokens::new(chance.key()), Throttle::new(chance.key()));
         Self { tokens, store: Store::default(), throttle }
     }
@@ -48,7 +48,7 @@ impl Server {
         now_us: u64,
         info_hash: &NodeId,
         family: Family,
-        chance: &mut Chance,
+        chance: &mut SecretChance,
     ) -> Vec<SocketAddr> {
         self.store.peers(now_us, info_hash, family, usize::MAX, chance)
     }
@@ -61,7 +61,7 @@ impl Server {
         query: &Query<'_>,
         size: usize,
         sides: &[Side; 2],
-        chance: &mut Chance,
+        chance: &mut SecretChance,
     ) -> Option<Vec<u8>> {
         let family = Family::of(from);
         let own = &sides[family as usize].id;
@@ -143,12 +143,12 @@ mod tests {
     struct World {
         server: Server,
         sides: [Side; 2],
-        chance: Chance,
+        chance: SecretChance,
     }
 
     impl World {
         fn new() -> Self {
-            let mut chance = Chance::new(1);
+            let mut chance = SecretChance::new(1);
             let mut sides = Family::BOTH.map(|family| Side::new(family, &mut chance));
             for number in 1..=50_u8 {
                 let ip = IpAddr::from([20, number, 0, 1]);

@@ -2,13 +2,13 @@
 //! and where to begin.
 
 use crate::address::{Family, is_local, is_usable};
-use crate::chance::Chance;
 use crate::id::NodeId;
 use crate::krpc::Reply;
 use crate::round_trip::RoundTrips;
 use crate::table::{FRESH_US, K, Table};
 use crate::upkeep::{PING_US, REFRESH_US, UPKEEP_US};
 use crate::votes::Votes;
+use rtor_plugin::SecretChance;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -51,7 +51,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    pub(crate) fn new(family: Family, chance: &mut Chance) -> Self {
+    pub(crate) fn new(family: Family, chance: &mut SecretChance) -> Self {
         let id = NodeId::drawn(chance);
         Self {
             family,
@@ -150,7 +150,7 @@ impl Side {
         from: SocketAddr,
         expected: Option<NodeId>,
         reply: &Reply<'_>,
-        chance: &mut Chance,
+        chance: &mut SecretChance,
     ) {
         self.silent = 0;
         if let Some(expected) = expected.filter(|id| *id != reply.sender) {
@@ -184,7 +184,7 @@ impl Side {
 
     /// What to look for now so that the table stays whole: our own neighbours first, then somebody
     /// in a bucket that was not touched for long.
-    pub(crate) fn refresh(&mut self, now_us: u64, chance: &mut Chance) -> Option<NodeId> {
+    pub(crate) fn refresh(&mut self, now_us: u64, chance: &mut SecretChance) -> Option<NodeId> {
         if now_us >= self.own_due_us {
             self.own_due_us = now_us.saturating_add(self.own_pause_us);
             self.own_pause_us = (self.own_pause_us * 2).min(FRESH_US);

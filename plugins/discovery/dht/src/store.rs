@@ -1,8 +1,8 @@
 //! [`Store`]: the peers that were announced to us, for half an hour, and only so many.
 
 use crate::address::{Family, is_local};
-use crate::chance::Chance;
 use crate::id::NodeId;
+use rtor_plugin::SecretChance;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -59,7 +59,7 @@ impl Store {
         info_hash: &NodeId,
         family: Family,
         count: usize,
-        chance: &mut Chance,
+        chance: &mut SecretChance,
     ) -> Vec<SocketAddr> {
         let Some(peers) = self.0.get(info_hash) else { return Vec::new() };
         let fresh = peers.iter().filter(|peer| now_us < peer.until_us);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn peers(store: &Store, now_us: u64, family: Family) -> Vec<SocketAddr> {
-        store.peers(now_us, &TORRENT, family, 1000, &mut Chance::new(1))
+        store.peers(now_us, &TORRENT, family, 1000, &mut SecretChance::new(1))
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
             store.announced(0, &OWN, TORRENT, ([1, 2, 4, number], 1).into());
         }
         assert_eq!(peers(&store, 0, Family::V4).len(), PEERS_MAX);
-        let some = store.peers(0, &TORRENT, Family::V4, 30, &mut Chance::new(2));
+        let some = store.peers(0, &TORRENT, Family::V4, 30, &mut SecretChance::new(2));
         assert_eq!(some.len(), 30);
     }
 

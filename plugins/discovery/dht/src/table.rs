@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn the_closest_come_first_whatever_bucket_they_are_in() {
-        let mut chance = crate::chance::Chance::new(5);
+        let mut chance = rtor_plugin::SecretChance::new(5);
         let own = NodeId::drawn(&mut chance);
         let mut table = Table::new(own);
         for number in 0..500_u32 {

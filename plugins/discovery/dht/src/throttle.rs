@@ -1,7 +1,7 @@
 //! [`Throttle`]: how many queries are answered, in all and to one network.
 
 use crate::address::{is_local, network};
-use crate::chance::Key;
+use rtor_plugin::Key;
 use std::net::IpAddr;
 
 /// Over which time queries are counted.
@@ -55,7 +55,7 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chance::Chance;
+    use rtor_plugin::SecretChance;
 
     fn allowed(throttle: &mut Throttle, now_us: u64, ips: impl Iterator<Item = IpAddr>) -> usize {
         ips.filter(|ip| throttle.allows(now_us, *ip)).count()
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn one_network_and_all_together_get_only_so_many_answers_a_second() {
-        let mut throttle = Throttle::new(Chance::new(1).key());
+        let mut throttle = Throttle::new(SecretChance::new(1).key());
         let house = |n: u32| (0..n).map(|n| IpAddr::from([8, 8, 8, n as u8]));
         let world = |n: u32| (0..n).map(|n| IpAddr::from([(11 + n / 250) as u8, n as u8, 0, 1]));
         for second in 0..3 {

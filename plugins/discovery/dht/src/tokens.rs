@@ -4,7 +4,7 @@
 //! remembered about anybody, and nobody can announce a peer at an address where he gets no
 //! datagrams.
 
-use crate::chance::Key;
+use rtor_plugin::Key;
 use std::net::IpAddr;
 
 /// How often tokens change (BEP 5).
@@ -48,11 +48,11 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chance::Chance;
+    use rtor_plugin::SecretChance;
 
     #[test]
     fn a_token_is_good_for_ten_minutes_and_its_own_address() {
-        let tokens = Tokens::new(Chance::new(1).key());
+        let tokens = Tokens::new(SecretChance::new(1).key());
         let ip: IpAddr = [1, 2, 3, 4].into();
         let minute = 60_000_000;
         for start in [0, 1, ROTATES_US - 1, 7 * ROTATES_US + 99] {
@@ -63,7 +63,7 @@ mod tests {
             assert!(!tokens.is_good(start, [1, 2, 3, 5].into(), &token));
         }
         assert_ne!(tokens.given(0, ip), tokens.given(ROTATES_US, ip));
-        assert_ne!(tokens.given(0, ip), Tokens::new(Chance::new(2).key()).given(0, ip));
+        assert_ne!(tokens.given(0, ip), Tokens::new(SecretChance::new(2).key()).given(0, ip));
         for token in [&b""[..], b"aoeusnth", &[0; 9]] {
             assert!(!tokens.is_good(0, ip, token));
         }

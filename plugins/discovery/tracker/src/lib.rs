@@ -18,7 +18,7 @@ mod url;
 
 use announce::Identity;
 use rtor_plugin::discovery::{Answer, Discovery, Fact, Totals, Tracker as Listed, Wish, Wishes};
-use rtor_plugin::{Chance, HostHandle, Level, Options, export_plugin};
+use rtor_plugin::{HostHandle, Level, Options, SecretChance, export_plugin};
 use std::collections::BTreeSet;
 use tiers::{TRACKERS_MAX, Tiers, Usable};
 use turn::Turn;
@@ -39,7 +39,7 @@ pub struct Trackers {
 struct Run {
     identity: Identity,
     totals: Totals,
-    chance: Chance,
+    chance: SecretChance,
     tickets: u64,
     tiers: Tiers,
     leaving: Leaving,
@@ -102,7 +102,7 @@ impl Run {
             wrong_length(wishes);
             return None;
         };
-        let mut chance = Chance::new(*seed);
+        let mut chance = SecretChance::new(*seed);
         let identity = Identity { info_hash, peer_id, key: chance.word(), port: *port };
         let mut run = Self::of(identity, *totals, chance);
         let (tiers, mut turn) = run.turn(now_us, wishes);
@@ -122,7 +122,7 @@ impl Run {
         };
         // A scrape says nothing of who asks.
         let identity = Identity { info_hash, peer_id: [0; 20], key: 0, port: 0 };
-        let mut run = Self::of(identity, Totals::default(), Chance::new(*seed));
+        let mut run = Self::of(identity, Totals::default(), SecretChance::new(*seed));
         run.leaving = Leaving::Until(now_us.saturating_add(SCRAPE_US));
         let (tiers, mut turn) = run.turn(now_us, wishes);
         let usable = usable(trackers, &mut turn);
@@ -130,7 +130,7 @@ impl Run {
         Some(run)
     }
 
-    fn of(identity: Identity, totals: Totals, chance: Chance) -> Self {
+    fn of(identity: Identity, totals: Totals, chance: SecretChance) -> Self {
         let (tiers, leaving) = (Tiers::default(), Leaving::No);
         Self { identity, totals, chance, tickets: 0, tiers, leaving }
     }

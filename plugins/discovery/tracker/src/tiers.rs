@@ -13,7 +13,7 @@
 use crate::tracker::{Complaint, Outcome, Tracker};
 use crate::turn::Turn;
 use crate::url::{Endpoint, Family};
-use rtor_plugin::Level;
+use rtor_plugin::{Chance, Level};
 use std::collections::BTreeSet;
 
 /// How long a tier waits for one tracker before it asks the next as well. Nearly all answer in
@@ -75,7 +75,7 @@ impl Tiers {
         places.sort_unstable();
         for group in places.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
             let mut order: Vec<usize> = group.iter().map(|(.., tracker)| *tracker).collect();
-            turn.chance.shuffle(&mut order);
+            Chance::new(turn.chance.draw()).shuffle(&mut order);
             own.tiers.push(Tier { order, due_us: turn.now_us, round: None });
         }
         own

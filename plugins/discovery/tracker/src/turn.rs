@@ -2,7 +2,7 @@
 
 use crate::announce::{Announce, Event, Identity};
 use rtor_plugin::discovery::{Totals, Wish, Wishes};
-use rtor_plugin::{Addr, Chance, Level};
+use rtor_plugin::{Addr, Level, SecretChance};
 
 /// A second, in microseconds.
 pub(crate) const SECOND: u64 = 1_000_000;
@@ -12,7 +12,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) now_us: u64,
     pub(crate) identity: &'a Identity,
     pub(crate) totals: Totals,
-    pub(crate) chance: &'a mut Chance,
+    pub(crate) chance: &'a mut SecretChance,
     /// The last ticket that was given out.
     pub(crate) tickets: &'a mut u64,
     pub(crate) wishes: &'a mut dyn Wishes,

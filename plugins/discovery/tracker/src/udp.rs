@@ -3,8 +3,9 @@
 //! A tracker first gives a connection id, good for a minute; every request that is not answered
 //! within 15 * 2^n seconds is sent again, n growing from 0 to 8. A reply counts only if it comes
 //! from the address that was asked and carries the transaction id that was drawn for the
-//! question. The path of the tracker's URL stands behind an announce (BEP 41); a tracker that
-//! does not know that does not look there.
+//! question, which nobody can guess who does not see it, not even another tracker. The path of the
+//! tracker's URL stands behind an announce (BEP 41); a tracker that does not know that does not
+//! look there.
 
 use crate::announce::{Announce, Event, Failure, Purpose, Reply, words};
 use crate::turn::Turn;

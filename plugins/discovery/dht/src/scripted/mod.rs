@@ -4,12 +4,12 @@ mod told;
 
 use crate::PLUGIN;
 use crate::address::Family;
-use crate::chance::Chance;
 use crate::id::NodeId;
 use crate::krpc::{self, Ask, Message, Port, Query, Want};
 use crate::node::{Node, Out};
 use crate::server::AMPLIFICATION_MAX;
 use proptest::prelude::*;
+use rtor_plugin::SecretChance;
 use rtor_plugin::discovery::host::Instance;
 use rtor_plugin::discovery::{Answer, Fact, Totals, Wish};
 use rtor_plugin::{Level, Services};
@@ -36,7 +36,7 @@ fn id_at(addr: SocketAddr) -> NodeId {
         IpAddr::V4(ip) => u64::from(ip.to_bits()),
         IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
     };
-    NodeId::at(addr.ip(), NodeId::drawn(&mut Chance::new(ip ^ u64::from(addr.port()))))
+    NodeId::at(addr.ip(), NodeId::drawn(&mut SecretChance::new(ip ^ u64::from(addr.port()))))
 }
 
 /// An answer of `from` to a query that was sent to it.

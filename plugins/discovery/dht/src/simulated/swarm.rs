@@ -4,11 +4,11 @@
 //! filled from all ids that there are, as years of upkeep would have it; and only those nodes have
 //! timers that are told to.
 
-use crate::chance::Chance;
 use crate::id::{ID_BITS, NodeId};
 use crate::krpc::{self, Answer, Ask, Message, Port};
 use crate::node::{Node, Out};
 use crate::table::K;
+use rtor_plugin::SecretChance;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, SocketAddr};
@@ -63,7 +63,7 @@ pub(super) struct Swarm {
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     sent: u64,
     pub(super) now_us: u64,
-    pub(super) chance: Chance,
+    pub(super) chance: SecretChance,
     /// Of the lookup under way.
     outcome: Outcome,
     ended: Option<(usize, u64)>,
@@ -71,15 +71,15 @@ pub(super) struct Swarm {
 
 impl Swarm {
     pub(super) fn new(seed: u64, count: usize, dead_percent: u64, liars_percent: u64) -> Self {
-        let mut chance = Chance::new(seed);
+        let mut chance = SecretChance::new(seed);
         let (mut actors, mut by_addr) = (Vec::new(), BTreeMap::new());
         while actors.len() < count {
-            let [a, b, c, d, ..] = chance.next().to_be_bytes();
+            let [a, b, c, d, ..] = chance.draw().to_be_bytes();
             // Between 16 and 79 no network is anything special.
             let addr = SocketAddr::new(IpAddr::from([16 + a % 64, b, c, d]), 6881);
             if by_addr.insert(addr, actors.len()).is_none() {
                 let id = NodeId::at(addr.ip(), NodeId::drawn(&mut chance));
-                let kind = match chance.next() % 100 {
+                let kind = match chance.draw() % 100 {
                     draw if draw < dead_percent => Kind::Dead,
                     draw if draw < dead_percent + liars_percent => Kind::Liar,
                     _ => Kind::Honest,
@@ -120,7 +120,7 @@ impl Swarm {
     /// Node `who`, made if it is not there yet.
     pub(super) fn node(&mut self, who: usize) -> &mut Node {
         if self.actors[who].node.is_none() {
-            let mut node = Node::new(self.chance.next(), false);
+            let mut node = Node::new(self.chance.draw(), false);
             if self.is_settled {
                 node.sides[0].renamed(self.now_us, self.actors[who].id);
                 for other in self.neighbours(who) {
@@ -267,7 +267,7 @@ impl Swarm {
     }
 
     fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
-        let draw = self.chance.next();
+        let draw = self.chance.draw();
         let Some(&to) = self.by_addr.get(&to).filter(|_| draw % 100 >= LOST_PERCENT) else {
             return;
         };
@@ -286,7 +286,7 @@ impl Swarm {
         };
         let peers = [made_up(&mut self.chance), made_up(&mut self.chance)];
         let addrs: [SocketAddr; K] = std::array::from_fn(|_| made_up(&mut self.chance));
-        let fits = self.chance.next().is_multiple_of(2);
+        let fits = self.chance.draw().is_multiple_of(2);
         let nodes = addrs.map(|addr| {
             let near = target.beside(100, &mut self.chance);
             (if fits { NodeId::at(addr.ip(), near) } else { near }, addr)
@@ -307,7 +307,7 @@ impl Swarm {
 }
 
 /// Where nobody is, most likely.
-fn made_up(chance: &mut Chance) -> SocketAddr {
-    let [a, b, c, d, ..] = chance.next().to_be_bytes();
+fn made_up(chance: &mut SecretChance) -> SocketAddr {
+    let [a, b, c, d, ..] = chance.draw().to_be_bytes();
     SocketAddr::new(IpAddr::from([16 + a % 64, b, c, d]), 1)
 }

@@ -1,4 +1,5 @@
-//! [`Chance`]: numbers that nobody else can foretell, from the run's seed; and [`Key`], SipHash.
+//! [`SecretChance`]: numbers that nobody else can foretell, from the run's seed; and [`Key`],
+//! SipHash.
 //!
 //! A stranger sees much of what is drawn here (every transaction id goes to somebody), and must
 //! not learn from it what is drawn next, or what a token is. So numbers are SipHash-2-4 of a
@@ -7,11 +8,13 @@
 
 /// A secret under which bytes are hashed (SipHash-2-4).
 #[derive(Clone, Copy)]
-pub(crate) struct Key(u64, u64);
+#[allow(missing_debug_implementations, reason = "a secret is not to be shown")]
+pub struct Key(u64, u64);
 
 impl Key {
     /// 64 bits that only who has the key can tell.
-    pub(crate) fn hash(self, bytes: &[u8]) -> u64 {
+    #[must_use]
+    pub fn hash(self, bytes: &[u8]) -> u64 {
         let Self(k0, k1) = self;
         let mut state = [
             k0 ^ 0x736f_6d65_7073_6575,
@@ -57,35 +60,40 @@ const fn round(state: &mut [u64; 4]) {
     *state = [a, b, c, d];
 }
 
-/// A stream of numbers drawn from a seed.
-pub(crate) struct Chance {
+/// A stream of numbers drawn from a seed, for what strangers see and must not guess: transaction
+/// ids, keys. [`Chance`](crate::Chance) is quicker.
+#[allow(missing_debug_implementations, reason = "a secret is not to be shown")]
+pub struct SecretChance {
     key: Key,
     drawn: u64,
 }
 
-impl Chance {
-    pub(crate) const fn new(seed: u64) -> Self {
+impl SecretChance {
+    /// The stream of `seed`.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self { key: Key(seed, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), drawn: 0 }
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
         self.drawn += 1;
         self.key.hash(&self.drawn.to_le_bytes())
     }
 
     /// 32 bits.
-    pub(crate) fn word(&mut self) -> u32 {
-        (self.next() >> 32) as u32
+    pub fn word(&mut self) -> u32 {
+        (self.draw() >> 32) as u32
     }
 
     /// A number below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.draw() % end as u64) as usize
     }
 
     /// A new key.
-    pub(crate) fn key(&mut self) -> Key {
-        Key(self.next(), self.next())
+    pub fn key(&mut self) -> Key {
+        Key(self.draw(), self.draw())
     }
 }
 
@@ -104,8 +112,8 @@ mod tests {
     #[test]
     fn the_same_seed_draws_the_same_numbers_and_another_one_others() {
         let draw = |seed| {
-            let mut chance = Chance::new(seed);
-            [chance.next(), chance.next(), u64::from(chance.word())]
+            let mut chance = SecretChance::new(seed);
+            [chance.draw(), chance.draw(), u64::from(chance.word())]
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
