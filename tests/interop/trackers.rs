@@ -4,6 +4,7 @@ use super::{SEEDERS, Swarm, TRACKER, one_file};
 use crate::harness::{
     Client, KIB, LossyRelay, MIB, OddTracker, Oddity, Ran, Rtor, Running, Torrent, tracker, until,
 };
+use rustix::process::Signal;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -194,6 +195,24 @@ fn a_swarm_of_ipv6_alone_is_found_and_joined() {
         let told = announces.iter().any(|a| a["query"].as_str().is_some_and(|q| q.contains(&said)));
         assert!(told, "{event} is not among {announces:?}");
     }
+}
+
+#[test]
+fn who_comes_complete_does_not_complete() {
+    let mut swarm = Swarm::new(&[], one_file(MIB, 64 * KIB));
+    let odd = OddTracker::start(&swarm.net, ODD, Oddity::Honest, &[]);
+    swarm.torrent = with_trackers(&swarm, &[odd.url()]);
+    let args = ["get", swarm.torrent.arg(), "--output", ".", "--seed"];
+    let mut seeding = Rtor::new(&swarm.net.folder("source"), args).within(&swarm.net).start();
+    until("it announces itself", Duration::from_secs(10), || {
+        (!odd.announces().is_empty()).then_some(())
+    });
+    seeding.send(Signal::INT);
+    seeding.wait(Duration::from_secs(10)).exited(0);
+    let queries: Vec<String> = odd.announces().iter().map(|a| a["query"].to_string()).collect();
+    assert!(queries[0].contains("&left=0&") && queries[0].contains("=started"), "{queries:?}");
+    assert!(queries[1].contains("=stopped"), "{queries:?}");
+    assert_eq!(queries.len(), 2, "no `completed` among {queries:?}");
 }
 
 /// Who has the part that he wants is no seed, and has not completed the torrent.
