@@ -44,6 +44,8 @@ class Case:
     piece: int
     files: int = 1
     memory: str | None = None  # rtor's --max-memory
+    # Nodes of a DHT: clients know a magnet and one of them, and it ends with the first piece.
+    dht: int = 0
     # Who limits the rates: the seeders themselves, or the line to them.
     limited_by: str = "seeder"
     says: str = ""
@@ -119,6 +121,11 @@ BUILT_IN = [
         (),
     ),
     (
+        "magnet:peers=1xmax,size=64MiB,piece=64KiB,dht=10",
+        "a magnet and a DHT of 10 nodes, to the first verified piece",
+        (("wall_s", 1.0, "others"),),
+    ),
+    (
         "small-pieces:peers=1xmax,size=512MiB,piece=64KiB",
         "64 KiB pieces",
         (),
@@ -157,7 +164,7 @@ def parse(text, says="", targets=()):
     values = {}
     for pair in rest.split(","):
         key, equals, value = pair.partition("=")
-        if key not in ("peers", "size", "piece", "files", "memory", "delay", "limit") or not equals:
+        if key not in ("peers", "size", "piece", "files", "memory", "delay", "limit", "dht") or not equals:
             raise ValueError(f"`{pair}` is nothing that a case has")
         values[key] = value
     if "peers" not in values:
@@ -175,6 +182,11 @@ def parse(text, says="", targets=()):
     files = values.get("files", "1")
     if not files.isdecimal() or not 1 <= int(files) <= size:
         raise ValueError(f"`files={files}` of {size} bytes")
+    dht = values.get("dht", "0")
+    if not dht.isdecimal() or int(dht) > PEERS_MAX:
+        raise ValueError(f"`dht={dht}`: a number of nodes")
+    if int(dht) and (len(peers) > 1 or peers[0] != Peer(rate=None)):
+        raise ValueError(f"`{text}`: with `dht`, the one seeder is `peers=1xmax`")
     return Case(
         name=name,
         peers=peers,
@@ -182,6 +194,7 @@ def parse(text, says="", targets=()):
         piece=piece,
         files=int(files),
         memory=values.get("memory"),
+        dht=int(dht),
         limited_by=limited_by,
         says=says,
         targets=targets,

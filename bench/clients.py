@@ -8,13 +8,19 @@ it ends when it is done.
 import json
 import os
 import re
+import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import swarm
 
 HERE = Path(__file__).parent
 # Where Transmission's RPC would listen. Nobody asks it anything.
 TRANSMISSION_RPC_PORT = 9091
+# Where aria2's does.
+ARIA2_RPC_PORT = 6800
 
 
 @dataclass
@@ -56,6 +62,18 @@ class Rtor:
             command += ["--max-memory", job.case.memory]
         return Start(command)
 
+    def magnet(self, job, uri):
+        """To the first event of its kind: the shell beside it reads no further."""
+        events = job.folder / "events"
+        os.mkfifo(events)
+        node = f"{swarm.DHT_HOST}:{swarm.PORT}"
+        rtor = [self.program, "get", uri, "--output", job.out, "--discover", "dht"]
+        rtor += ["--dht-bootstrap", node, "--events", events]
+        rtor = shlex.join(str(word) for word in rtor)
+        first = "while read -r line; do case $line in *piece_verified*) echo done; break;; esac; done"
+        command = f"{first} <{shlex.quote(str(events))} & exec {rtor} >/dev/null"
+        return Start(["sh", "-c", command], done_by="line", ask_to_end=True)
+
     def result(self, stdout):
         """What `rtor get` itself says of the download: its manifest's section."""
         fetched = json.loads(stdout.read_text())["fetch"]
@@ -76,9 +94,15 @@ class Libtorrent:
         script = HERE / "libtorrent_client.py"
         return Start([self.python, script, job.torrent, job.out], done_by="line")
 
+    def magnet(self, job, uri):
+        script = HERE / "libtorrent_magnet.py"
+        command = [self.python, script, uri, job.out, swarm.DHT_HOST, swarm.PORT]
+        return Start(command, done_by="line", ask_to_end=True)
+
 
 class Rqbit:
     name = "rqbit"
+    magnet = None
     done = "it exits (--exit-on-finish)"
 
     def __init__(self, tools):
@@ -113,9 +137,21 @@ class Aria2:
         command += ["--console-log-level=error", "--summary-interval=0", job.torrent]
         return Start(command)
 
+    def magnet(self, job, uri):
+        command = [self.program, "--no-conf", f"--dir={job.out}", "--seed-time=0"]
+        command += ["--enable-dht=true", "--enable-dht6=false", "--bt-enable-lpd=false"]
+        command += ["--enable-peer-exchange=false", "--disable-ipv6=true"]
+        command += [f"--dht-entry-point={swarm.DHT_HOST}:{swarm.PORT}"]
+        command += [f"--dht-file-path={job.folder / 'dht.dat'}", "--file-allocation=falloc"]
+        command += ["--enable-rpc", f"--rpc-listen-port={ARIA2_RPC_PORT}"]
+        command += ["--console-log-level=error", "--summary-interval=0", uri]
+        script = [sys.executable, HERE / "aria2_magnet.py", ARIA2_RPC_PORT]
+        return Start(script + command, done_by="line", ask_to_end=True)
+
 
 class Transmission:
     name = "transmission"
+    magnet = None
     done = "its done script"
 
     def __init__(self, tools):

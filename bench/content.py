@@ -55,6 +55,10 @@ class Content:
                 while file.read(CHUNK):
                     pass
 
+    def magnet(self):
+        """Its info hash and nothing more."""
+        return f"magnet:?xt=urn:btih:{lt.torrent_info(str(self.torrent)).info_hash()}"
+
     def files(self):
         root = self.folder / self.name
         return [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())

@@ -10,3 +10,16 @@ TRACKER_AND_TCP_ONLY = {
     "enable_incoming_utp": False,
     "enable_outgoing_utp": False,
 }
+
+# A DHT of neighbours, in a network that is no part of the internet: no address is a reason to be
+# left out, and nobody asks so often that it looks like an attack.
+DHT_OF_NEIGHBOURS = {
+    "enable_dht": True,
+    "dht_bootstrap_nodes": "",
+    "dht_restrict_routing_ips": False,
+    "dht_restrict_search_ips": False,
+    "dht_ignore_dark_internet": False,
+    "dht_prefer_verified_node_ids": False,
+    "dht_block_ratelimit": 1000,
+    "dht_upload_rate_limit": 1_000_000,
+}

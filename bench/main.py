@@ -120,7 +120,6 @@ class Bench:
         self.args = args
         self.tools = tools
         self.running = running
-        self.names = [client.name for client in running]
         self.scratch = args.root / "target" / "bench"
         self.scratch.mkdir(parents=True, exist_ok=True)
         # Two benches at a time are no measurement, but a test may run beside one.
@@ -128,7 +127,9 @@ class Bench:
         self.tracker = None
 
     def run(self, chosen):
-        swarm.furnish(max(len(case.peers) for case in chosen))
+        swarm.furnish(
+            max(len(case.peers) for case in chosen), max(case.dht for case in chosen)
+        )
         self.tracker = swarm.Tracker()
         document = self.about()
         pages = []
@@ -137,15 +138,17 @@ class Bench:
             content.warm()
             say(report.titled(case))
             rounds = []
+            able = [client for client in self.running if not case.dht or client.magnet]
             for nth in range(self.args.rounds):
-                at = nth % len(self.running)
-                for client in self.running[at:] + self.running[:at]:
+                at = nth % max(len(able), 1)
+                for client in able[at:] + able[:at]:
                     each = {"round": nth + 1, **self.once(case, content, client)}
                     say(f"  round {nth + 1}, {report.line(each)}")
                     rounds.append(each)
-            print(report.plain(case, rounds, self.names) + "\n", flush=True)
-            pages.append(report.markdown(case, rounds, self.names))
-            document["cases"].append(self.written(case, rounds))
+            names = [client.name for client in able]
+            print(report.plain(case, rounds, names) + "\n", flush=True)
+            pages.append(report.markdown(case, rounds, names))
+            document["cases"].append(written(case, rounds, names))
             # After each case, so that a run that is broken off leaves what it had.
             if self.args.json:
                 self.args.json.write_text(json.dumps(document, indent=2) + "\n")
@@ -159,7 +162,8 @@ class Bench:
         out.mkdir(parents=True)
         own = folder / "own"
         own.mkdir()
-        start = client.start(clients.Job(content.torrent, own, out, case))
+        job = clients.Job(content.torrent, own, out, case)
+        start = client.magnet(job, content.magnet()) if case.dht else client.start(job)
         measure.touch(folder, case.size)
         os.sync()
         load = os.getloadavg()[0]
@@ -168,13 +172,13 @@ class Bench:
             measured = measure.run(start, own, self.timeout_s(case))
         finally:
             carried = peers.stop()
-        if not measured.fault:
+        if not measured.fault and not case.dht:
             difference = content.difference(out)
             if difference:
                 sys.exit(f"bench: {client.name} says it is done, but {difference}")
         each = figures(case, measured, carried)
         each |= {"client": client.name, "load_before": load, "carried": carried}
-        if client.name == "rtor" and not measured.fault:
+        if client.name == "rtor" and not measured.fault and not case.dht:
             each["rtor"] = client.result(own / "stdout")
         if measured.fault:
             each["stderr"] = (own / "stderr").read_text(errors="replace")[-2000:]
@@ -207,24 +211,6 @@ class Bench:
             "cases": [],
         }
 
-    def written(self, case, rounds):
-        return {
-            "name": case.name,
-            "text": case.text,
-            "size_bytes": case.size,
-            "piece_bytes": case.piece,
-            "files": case.files,
-            "ideal_s": case.ideal_seconds(),
-            "targets": [
-                {"text": text, "met": met} for text, met in report.verdicts(case, rounds, self.names)
-            ],
-            "medians": {
-                name: {key: report.value(rounds, name, key) for key, _, _ in report.MEASURES}
-                for name in self.names
-            },
-            "rounds": rounds,
-        }
-
 
 def figures(case, measured, carried):
     """What a run comes to."""
@@ -242,6 +228,25 @@ def figures(case, measured, carried):
         "rss_mib": measured.rss_bytes / quantity.MIB,
         "sent_bytes": sent,
         "sent_ratio": sent / case.size,
+    }
+
+
+def written(case, rounds, names):
+    return {
+        "name": case.name,
+        "text": case.text,
+        "size_bytes": case.size,
+        "piece_bytes": case.piece,
+        "files": case.files,
+        "ideal_s": case.ideal_seconds(),
+        "targets": [
+            {"text": text, "met": met} for text, met in report.verdicts(case, rounds, names)
+        ],
+        "medians": {
+            name: {key: report.value(rounds, name, key) for key, _, _ in report.MEASURES}
+            for name in names
+        },
+        "rounds": rounds,
     }
 
 

@@ -43,7 +43,10 @@ def cell(rounds, client, measure, digits):
 def table(case, rounds, clients):
     """Heading and rows of one case."""
     columns = [(key, head, digits) for key, head, digits in MEASURES]
-    if case.ideal_seconds() is None:
+    if case.dht:
+        # Nothing but this was to be had.
+        columns = [column for column in columns if column[0] in ("wall_s", "rss_mib")]
+    elif case.ideal_seconds() is None:
         columns = [column for column in columns if column[0] != "wall_ideal"]
     else:
         columns = [column for column in columns if column[0] != "wall_s_per_gib"]

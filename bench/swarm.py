@@ -14,6 +14,8 @@ HERE = Path(__file__).parent
 TRACKER = ("10.77.0.2", 6969)
 ANNOUNCE = f"http://{TRACKER[0]}:{TRACKER[1]}/announce"
 PORT = 7000
+# The node of a DHT that clients are told of.
+DHT_HOST = "10.77.30.1"
 # Sessions of seeders in one process: a few threads each.
 SEEDERS_A_PROCESS = 10
 # For seeders and lines to be ready, and to say what they carried.
@@ -21,18 +23,19 @@ PATIENCE_S = 60
 
 
 def host(kind, nth):
-    """10.77.10.x are the lines, 10.77.20.x the seeders behind them."""
+    """10.77.10.x are the lines, 10.77.20.x the seeders behind them, 10.77.30.x nodes of a DHT."""
     third, fourth = divmod(nth, 250)
     return f"10.77.{kind * 10 + third}.{fourth + 1}"
 
 
-def furnish(peers_max):
+def furnish(peers_max, nodes_max):
     """Gives `lo` its addresses. Transmission refuses peers on 127.0.0.0/8.
 
     One subnet, so that a socket bound to no address speaks as the first of them.
     """
     hosts = ["10.77.0.1", TRACKER[0]]
     hosts += [host(kind, nth) for nth in range(peers_max) for kind in (1, 2)]
+    hosts += [host(3, nth) for nth in range(nodes_max)]
     lines = ["link set lo up"] + [f"addr add {each}/16 dev lo" for each in hosts]
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
 
@@ -113,6 +116,9 @@ class Swarm:
 
     def __init__(self, case, content, tracker, tools):
         self.parts = []
+        if case.dht:
+            self.start_dht(case, content, tools)
+            return
         listed, seeders, links = [], [], []
         for nth, peer in enumerate(case.peers):
             seeder = (host(2, nth), PORT)
@@ -156,6 +162,16 @@ class Swarm:
         for part in self.parts:
             part.ready()
         tracker.lists(listed)
+
+    def start_dht(self, case, content, tools):
+        job = {
+            "torrent": str(content.torrent),
+            "data": str(content.folder),
+            "seeder": f"{host(2, 0)}:{PORT}",
+            "nodes": [f"{host(3, nth)}:{PORT}" for nth in range(case.dht)],
+        }
+        self.start([tools.python, str(HERE / "dht_swarm.py"), json.dumps(job)])
+        self.parts[0].ready()
 
     def start(self, command):
         self.parts.append(Part([str(word) for word in command]))

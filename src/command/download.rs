@@ -160,7 +160,7 @@ fn magnet(
         };
         knows(show, &content);
         let wanted = Some(content.wanted.clone());
-        driver.begin(Some(storage), content, show);
+        driver.begin(Some(storage), content);
         let outcome = Some(driver.download(stop, show).await?);
         Ok(Ran { manifest, wanted, outcome })
     });

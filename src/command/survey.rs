@@ -63,7 +63,7 @@ pub(super) fn run(
                     return Ok(Err(end));
                 }
                 Learned::Info(info) => {
-                    driver.begin(None, everything(&info), &mut ears);
+                    driver.begin(None, everything(&info));
                     manifest.learned(info);
                 }
             }

@@ -299,9 +299,10 @@ impl Driver {
     }
 
     /// A magnet is resolved, and its data goes there.
-    pub fn begin(&mut self, storage: Option<Storage>, content: Content, watch: &mut dyn Watch) {
+    pub fn begin(&mut self, storage: Option<Storage>, content: Content) {
         self.storage = storage;
-        self.feed(Input::Learned(Box::new(content)), watch);
+        // As an answer like others: what follows from it leaves with the next turn.
+        self.errands.answer(Input::Learned(Box::new(content)));
     }
 
     /// Goes on until it is complete, stopped, or nothing arrives.
