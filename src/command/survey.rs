@@ -5,7 +5,7 @@ use super::network::Network;
 use super::progress::Show;
 use super::signals::Signals;
 use super::swarm::{self, STRATEGY_OF_NOTHING};
-use crate::driver::{Driver, End, Learned, Progress, Seen, Watch};
+use crate::driver::{self, Driver, End, Learned, Progress, Scraped, Seen, Watch};
 use crate::engine::{Content, Event, Report};
 use crate::env::Env;
 use crate::error::{Error, Exit};
@@ -43,7 +43,11 @@ pub(super) fn run(
     network: &Network,
 ) -> Result<Surveyed, Error> {
     let mut signals = Signals::hear()?;
+    let most = network.timeout.unwrap_or(LOOK);
     let torrent = manifest.torrent();
+    // What can be warned of is said once.
+    let quiet = Globals { quiet: true, ..globals.clone() };
+    let scrape = swarm::Swarm::make(&quiet, env, torrent, STRATEGY_OF_NOTHING, network)?;
     let setup = swarm::Swarm::make(globals, env, torrent, STRATEGY_OF_NOTHING, network)?;
     let known = torrent.info.clone();
     let content = match &known {
@@ -68,7 +72,10 @@ pub(super) fn run(
                 }
             }
         }
-        let seen = driver.look(network.timeout.unwrap_or(LOOK), stop, &mut ears).await;
+        let ask = scrape.scrape(manifest.torrent(), most)?;
+        let look = driver.look(most, stop, &mut ears);
+        let (seen, scraped) = tokio::join!(look, driver::scrape(ask));
+        ears.scraped(scraped);
         driver.finish(End::Stopped, stop, &mut ears).await?;
         Ok::<_, Error>(seen.ok_or(End::Stopped))
     });
@@ -106,6 +113,27 @@ impl Ears {
         Self { show, trackers: BTreeMap::new(), found: BTreeMap::new() }
     }
 
+    fn of(&mut self, source: &str) -> &mut Heard {
+        self.trackers.entry(source.to_owned()).or_insert_with(|| Heard {
+            url: source.to_owned(),
+            seeds: None,
+            leeches: None,
+            downloads: None,
+            problem: None,
+        })
+    }
+
+    /// A scrape says what an announce does not, and counts nobody who only looks.
+    fn scraped(&mut self, scraped: Vec<Scraped>) {
+        for Scraped { source, seeds, leeches, downloads, problem } in scraped {
+            let heard = self.of(&source);
+            heard.seeds = seeds.or(heard.seeds);
+            heard.leeches = leeches.or(heard.leeches);
+            heard.downloads = downloads.or(heard.downloads);
+            heard.problem = problem.filter(|_| heard.seeds.is_none());
+        }
+    }
+
     fn swarm(self, seen: &Seen) -> Swarm {
         let Seen { report, availability } = seen;
         let least = availability.iter().copied().min().unwrap_or(0);
@@ -136,10 +164,7 @@ impl Watch for Ears {
     fn told(&mut self, seconds: f64, event: &Event) {
         match event {
             Event::Heard { source, seeds, leeches, downloads, .. } => {
-                let url = source.clone();
-                let new = || Heard { url, seeds: None, leeches: None, downloads: None };
-                let heard = self.trackers.entry(source.clone()).or_insert_with(new);
-                // A scrape says what an announce does not, and the other way round.
+                let heard = self.of(source);
                 heard.seeds = seeds.or(heard.seeds);
                 heard.leeches = leeches.or(heard.leeches);
                 heard.downloads = downloads.or(heard.downloads);
@@ -193,8 +218,10 @@ pub(super) fn described(swarm: &Swarm, width: usize) -> String {
     let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |n| n.to_string());
     if !swarm.trackers.is_empty() {
         let rows = swarm.trackers.iter().map(|heard| {
-            let Heard { url, seeds, leeches, downloads } = heard;
-            vec![count(*seeds), count(*leeches), count(*downloads), url.clone()]
+            let Heard { url, seeds, leeches, downloads, problem } = heard;
+            let problem = problem.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let tracker = format!("{url}{problem}");
+            vec![count(*seeds), count(*leeches), count(*downloads), tracker]
         });
         text.push('\n');
         let heads = ["seeds", "leeches", "downloads", "tracker"];

@@ -5,14 +5,14 @@ use super::globals::Globals;
 use super::network::{self, Network};
 use super::progress::Show;
 use crate::disk::named_file;
-use crate::driver::{DriverError, Setup, Storage};
+use crate::driver::{DriverError, Scrape, Setup, Storage};
 use crate::engine::{Config, Content, Guest};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Places, Registry, StateFolder};
 use crate::net::Proxy;
 use crate::net::http::Http;
-use crate::torrent::{Bitfield, Info, Torrent};
+use crate::torrent::{Bitfield, Info, InfoHashes, Torrent};
 use rtor_plugin::{Level, Services};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -84,6 +84,25 @@ impl Swarm {
     /// Nobody is to be asked for a piece.
     pub(super) fn only_to_look(self) -> Self {
         Self { looks_only: true, ..self }
+    }
+
+    /// To ask trackers for the counts of a swarm and for nothing else.
+    ///
+    /// # Errors
+    /// If there is no randomness to be had.
+    pub(super) fn scrape(self, torrent: &Torrent, wait: Duration) -> Result<Scrape, Error> {
+        let InfoHashes { v1, v2 } = torrent.hashes;
+        let v1 = v1.map(|hash| hash.0.to_vec());
+        Ok(Scrape {
+            info_hash: v1.or_else(|| v2.map(|hash| hash.0.to_vec())).unwrap_or_default(),
+            trackers: self.trackers,
+            private: torrent.private(),
+            seed: chance()?,
+            guests: self.guests,
+            http: self.http,
+            proxy: self.proxy,
+            wait,
+        })
     }
 
     /// With what is there and where it goes; a magnet that is not resolved has neither.

@@ -35,6 +35,8 @@ pub struct Heard {
     pub leeches: Option<u64>,
     /// How often it was completed.
     pub downloads: Option<u64>,
+    /// Why it said nothing, if so.
+    pub problem: Option<String>,
 }
 
 /// One element of `analysis.swarm.found`.

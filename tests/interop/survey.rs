@@ -22,6 +22,8 @@ fn seeds_are_counted_and_named_and_send_nothing() {
     assert_eq!(seen["found"][0]["by"], "tracker", "{seen}");
     assert_eq!(seen["trackers"][0]["url"], tracker::http(TRACKER), "{seen}");
     assert_eq!(seen["trackers"][0]["seeds"], 2, "{seen}");
+    assert_eq!(seen["trackers"][0]["downloads"], 0, "of the scrape: {seen}");
+    assert_eq!(seen["trackers"][0]["problem"], Value::Null, "{seen}");
     let peers = seen["peers"].as_array().expect("peers");
     let clients: Vec<&str> = peers.iter().filter_map(|peer| peer["client"].as_str()).collect();
     assert!(clients.iter().any(|client| client.contains("libtorrent")), "{seen}");
@@ -59,6 +61,22 @@ fn a_magnet_is_resolved_first() {
     let table = swarm.rtor(["analyze", hash, "--swarm", "--table", "--peer", &peer]);
     let text = table.run().exited(0).text();
     assert!(text.contains("1 seed of 1 peer"), "{text}");
+}
+
+#[test]
+fn a_dead_tracker_is_said_to_be_so_beside_one_that_counts() {
+    let swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB, 64 * KIB));
+    let hash = swarm.torrent.info_hash_v1().expect("a v1 torrent");
+    let (udp, dead) = (tracker::udp(TRACKER), "http://10.77.0.99:1/announce");
+    let uri = format!("magnet:?xt=urn:btih:{hash}&tr={udp}&tr={dead}");
+    let seen = surveyed(&swarm, &uri, &[]);
+    let of = |url: &str| {
+        let trackers = seen["trackers"].as_array().expect("trackers");
+        trackers.iter().find(|tracker| tracker["url"] == url).expect("it is listed").clone()
+    };
+    assert_eq!((of(&udp)["seeds"].as_u64(), of(&udp)["downloads"].as_u64()), (Some(1), Some(0)));
+    assert_eq!(of(dead)["seeds"], Value::Null, "{seen}");
+    assert!(of(dead)["problem"].is_string(), "{seen}");
 }
 
 #[test]
