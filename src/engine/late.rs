@@ -44,6 +44,8 @@ struct Owed {
     depth: usize,
     /// Whether it can be taken back.
     is_deep: bool,
+    /// Whether who owes it is known to be silent.
+    by_a_staller: bool,
 }
 
 impl Engine {
@@ -71,8 +73,9 @@ impl Engine {
             if owed.is_deep {
                 self.ask_too(now, peer, owed.block, out);
                 self.take_back(now, owed.by, owed.block, out);
-            } else if soon_idle && self.duplicates_left() > 0 {
-                self.asked_twice += 1;
+            } else if soon_idle && (owed.by_a_staller || self.duplicates_left() > 0) {
+                // What a staller owes is a probe, one block: hardly ever will it come twice.
+                self.asked_twice += u64::from(!owed.by_a_staller);
                 self.ask_too(now, peer, owed.block, out);
             } else {
                 continue;
@@ -166,7 +169,8 @@ impl Engine {
                     && self.picker.may_be_asked_again(peer, block)
                 {
                     let is_deep = depth >= DEEP_BLOCKS && in_us >= deep_us;
-                    owed.push(Owed { in_us, block, by: *by, depth, is_deep });
+                    let by_a_staller = session.pace.is_stalled();
+                    owed.push(Owed { in_us, block, by: *by, depth, is_deep, by_a_staller });
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Blocks that would come late: taken back, asked twice, and never asked of too slow a peer at first.
 
-use super::{InOrder, Told, block};
+use super::{BLOCK, InOrder, Told, block};
 use rtor::engine::time::SECOND_US;
-use rtor::engine::{Input, Output, PeerId};
+use rtor::engine::{Config, Input, Output, PeerId};
+use rtor::sim::torrent_of;
 use rtor::wire::{BlockSpec, Message};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -65,4 +66,30 @@ fn whoever_is_unknown_is_asked_for_little_while_there_are_others() {
     assert_eq!(asked[0], 16, "there was no other");
     assert!(asked[1] <= 120 / 8 && asked[2] <= asked[1], "{asked:?} of 120 blocks");
     assert!(asked[2] >= 4, "enough to begin with: {asked:?}");
+}
+
+/// There are more of them than blocks may be asked twice: none is worth waiting for all the same.
+#[test]
+fn what_stallers_owe_at_the_end_is_asked_of_who_has_nothing_to_do() {
+    const PIECES: u32 = 60;
+    let config = Told::config(torrent_of(PIECES, 2 * BLOCK), 0, Box::new(InOrder));
+    let mut told = Told::configured(Config { peers_max: 8, ..config });
+    let every_us = SECOND_US / 50;
+    let (good, asked) = told.seed(7);
+    let mut good = Sender::new(good, asked);
+    good.send(&mut told, every_us, 10 * every_us);
+    let mut sent = BTreeSet::new();
+    for n in 1..=6 {
+        let (peer, asked) = told.seed(n);
+        let mut staller = Sender::new(peer, asked);
+        // It sends a block, so that it is known, and nothing from then on.
+        staller.send(&mut told, every_us, 2 * every_us);
+        sent.append(&mut staller.sent);
+    }
+    let begun = told.now;
+    while good.sent.union(&sent).count() < 2 * PIECES as usize {
+        good.send(&mut told, every_us, every_us);
+        let seconds = told.now.since_us(begun) / SECOND_US;
+        assert!(seconds < 7, "{} and {} blocks came", good.sent.len(), sent.len());
+    }
 }
