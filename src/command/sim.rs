@@ -2,14 +2,19 @@
 
 use super::globals::{Form, Globals};
 use crate::disk::{DiskError, named_file};
+use crate::engine::Guest;
+use crate::engine::picker::Rank;
 use crate::env::Env;
 use crate::error::{Error, Exit};
-use crate::host::Registry;
+use crate::host::{HostError, Registry};
 use crate::manifest::scenario::{self, Role, Scenario};
 use crate::manifest::sim as document;
-use crate::sim::{self, End, Figures, Going, Leaves, Link, Manner, Outcome, Plan, TrackerPlan};
+use crate::sim::{
+    self, End, Figures, Going, Leaves, Link, Manner, NodeId, Outcome, Plan, TrackerPlan,
+};
 use crate::table;
 use rtor_plugin::{Level, Services};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::Path;
@@ -46,7 +51,9 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
     for group in &plan.groups {
         registry.ranker(&group.strategy, Arc::clone(&services))?;
     }
-    let outcome = play(&plan, &registry, &services);
+    let discover = &scenario.swarm.discover;
+    guests(discover, &registry, &services)?;
+    let outcome = play(&plan, discover, &registry, &services);
     let name = scenario.name.unwrap_or_else(|| {
         let stem = named.file_stem().unwrap_or(&args.scenario);
         stem.to_string_lossy().into_owned()
@@ -96,6 +103,7 @@ fn plan(args: &Args, scenario: &Scenario) -> Plan {
             told: scenario.swarm.told.0 as usize,
             every_us: scenario.swarm.announce.0,
         },
+        has_guests: !scenario.swarm.discover.is_empty(),
         groups: scenario.groups.iter().map(|g| group(g, args.strategy.as_deref())).collect(),
     }
 }
@@ -130,13 +138,37 @@ fn group(group: &scenario::Group, strategy: Option<&str>) -> sim::Group {
     }
 }
 
-fn play(plan: &Plan, registry: &Registry, services: &Arc<dyn Services>) -> Outcome {
+fn play(
+    plan: &Plan,
+    discover: &[String],
+    registry: &Registry,
+    services: &Arc<dyn Services>,
+) -> Outcome {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    sim::run(plan, cores.min(plan.threads_max()), &mut |group| {
+    let mut rank_of = |group: usize| -> Box<dyn Rank> {
         let strategy = &plan.groups[group].strategy;
         let ranker = registry.ranker(strategy, Arc::clone(services));
         Box::new(ranker.expect("it could be made a moment ago"))
-    })
+    };
+    let mut guests_of =
+        || guests(discover, registry, services).expect("they could be made a moment ago");
+    sim::run(plan, cores.min(plan.threads_max()), &mut rank_of, &mut guests_of)
+}
+
+/// The guests of one node; the first two nodes of all are where the DHT begins.
+fn guests(
+    discover: &[String],
+    registry: &Registry,
+    services: &Arc<dyn Services>,
+) -> Result<Vec<Guest>, HostError> {
+    if discover.is_empty() {
+        return Ok(Vec::new());
+    }
+    let nodes = [NodeId(0), NodeId(1)].map(|node| node.addr().to_string());
+    let more = BTreeMap::from([("dht", format!("bootstrap={}", nodes.join("+")))]);
+    let guests = registry.discoveries(discover, &[], false, &more, &|_| Arc::clone(services))?;
+    let guests = guests.into_iter();
+    Ok(guests.map(|g| Guest { id: g.id.to_owned(), instance: g.instance, state: None }).collect())
 }
 
 /// What plugins say is not part of the play: thousands of instances would all say it.
@@ -151,6 +183,10 @@ fn written(name: String, plan: &Plan, outcome: &Outcome) -> document::Sim {
     let total = Figures::of(all);
     let uploaded = total.moved.uploaded_bytes;
     let mut honest_banned = 0;
+    let mut found = BTreeMap::<String, u64>::new();
+    for (guest, count) in outcome.groups.iter().flat_map(|group| &group.found) {
+        *found.entry(guest.clone()).or_default() += count;
+    }
     let groups: Vec<document::Group> = plan
         .groups
         .iter()
@@ -163,7 +199,7 @@ fn written(name: String, plan: &Plan, outcome: &Outcome) -> document::Sim {
             document::Group {
                 name: group.name.clone(),
                 strategy: group.strategy.clone(),
-                figures: shown(&figures, wronged, uploaded),
+                figures: shown(&figures, wronged, uploaded, came.found.clone()),
             }
         })
         .collect();
@@ -179,12 +215,17 @@ fn written(name: String, plan: &Plan, outcome: &Outcome) -> document::Sim {
         seconds: seconds(outcome.at.0),
         ideal_seconds: seconds(outcome.ideal_us),
         pieces_nowhere: outcome.pieces_nowhere,
-        total: shown(&total, honest_banned, uploaded),
+        total: shown(&total, honest_banned, uploaded, found),
         groups,
     }
 }
 
-fn shown(figures: &Figures, honest_banned: usize, all_uploaded: u64) -> document::Figures {
+fn shown(
+    figures: &Figures,
+    honest_banned: usize,
+    all_uploaded: u64,
+    peers_found: BTreeMap<String, u64>,
+) -> document::Figures {
     let moved = &figures.moved;
     let spread = |spread: sim::Spread, unit_us: u64| document::Spread {
         first: spread.first as f64 / unit_us as f64,
@@ -211,6 +252,7 @@ fn shown(figures: &Figures, honest_banned: usize, all_uploaded: u64) -> document
         banned: figures.banned,
         honest_banned,
         broke_protocol: figures.faulty,
+        peers_found,
     }
 }
 

@@ -72,7 +72,7 @@ impl Default for Run {
 }
 
 /// `[swarm]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Swarm {
     /// Connections of a node at once.
@@ -81,11 +81,14 @@ pub struct Swarm {
     pub told: Count<1, 1000>,
     /// How often a node asks it.
     pub announce: Span,
+    /// Discovery plugins of every node, `NAME[:key=value,..]`; none: each node is told of others.
+    pub discover: Vec<String>,
 }
 
 impl Default for Swarm {
     fn default() -> Self {
-        Self { connections: Count(50), told: Count(50), announce: Span(60 * SECOND_US) }
+        let (connections, told, announce) = (Count(50), Count(50), Span(60 * SECOND_US));
+        Self { connections, told, announce, discover: Vec::new() }
     }
 }
 

@@ -5,6 +5,7 @@
 //! give the same bytes.
 
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What came of a scenario.
 #[derive(Clone, Debug, Serialize)]
@@ -76,6 +77,9 @@ pub struct Figures {
     pub honest_banned: usize,
     /// Nodes that somebody hung up on because they broke the protocol.
     pub broke_protocol: usize,
+    /// Peers that each discovery guest found first; nothing if there were none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub peers_found: BTreeMap<String, u64>,
 }
 
 /// Of several times, three.

@@ -7,9 +7,11 @@
 use super::endpoint::EndpointId;
 use super::node::NodeId;
 use super::parcel::Parcels;
-use crate::engine::Time;
 use crate::engine::picker::Digest;
+use crate::engine::{Input, Time};
 use crate::torrent::PieceIndex;
+use bytes::Bytes;
+use std::net::SocketAddr;
 
 /// A node's end of a connection, for the node at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,12 @@ pub(super) enum Happening {
     Through(EndpointId),
     /// In this life of the node a piece was hashed.
     Checked(u32, PieceIndex, Vec<Digest>),
+    /// A datagram is there.
+    Datagram(SocketAddr, Bytes),
+    /// A datagram to this group, from there, comes by.
+    Multicast(SocketAddr, SocketAddr, Bytes),
+    /// In this life of the node something that it asked for is answered.
+    Told(u32, Input),
     /// The engine's deadline.
     Deadline,
     /// The node hears what it was not told at once.

@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::node::NodeId;
-use super::path::{Path, one_way_us};
+use super::path::{Path, loss_of_both, one_way_us};
 use crate::torrent::Info;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -39,6 +39,15 @@ impl Map {
 
     pub(super) fn path(&self, from: NodeId, to: NodeId) -> Path {
         Path::between(&self.links[from.at()], &self.links[to.at()])
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.links.len() as u32).map(NodeId)
+    }
+
+    /// Packets in a million that are lost between them.
+    pub(super) fn loss_ppm(&self, from: NodeId, to: NodeId) -> u64 {
+        loss_of_both(self.links[from.at()].loss_ppm, self.links[to.at()].loss_ppm)
     }
 
     pub(super) fn one_way_us(&self, from: NodeId, to: NodeId) -> u64 {

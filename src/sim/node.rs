@@ -10,6 +10,7 @@ use crate::torrent::{Bitfield, Block, PieceIndex};
 use bytes::Bytes;
 use rtor_plugin::Chance;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 /// A node of a [`World`](super::World).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +119,12 @@ pub(super) struct Node {
     pub(super) will_listen: bool,
     pub(super) answered: u64,
     pub(super) verified: Vec<(Time, PieceIndex)>,
+    /// Multicast groups that it joined.
+    pub(super) groups: BTreeSet<SocketAddr>,
+    /// What its guests kept for another life.
+    pub(super) states: BTreeMap<String, Vec<u8>>,
+    /// Peers that each of its guests found first.
+    pub(super) found: BTreeMap<String, u64>,
     pub(super) completed_at: Option<Time>,
     /// What earlier lives did.
     pub(super) before: Moved,
@@ -159,6 +166,9 @@ impl Node {
             will_listen: false,
             answered: 0,
             verified: Vec::new(),
+            groups: BTreeSet::new(),
+            states: BTreeMap::new(),
+            found: BTreeMap::new(),
             completed_at: None,
             before: Moved::default(),
             bad: BTreeSet::new(),
@@ -173,6 +183,7 @@ impl Node {
     /// It is here, and this is its engine.
     pub(super) fn came(&mut self, engine: Engine) {
         self.presence = Presence::Here;
+        self.groups.clear();
         self.engine = Some(engine);
         self.life += 1;
         self.deadline = None;

@@ -5,6 +5,7 @@ use super::plan::{Group, Plan};
 use crate::engine::Time;
 use crate::engine::time::SECOND_US;
 use crate::torrent::Bitfield;
+use std::collections::BTreeMap;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Outcome {
 pub struct GroupOutcome {
     /// Its nodes.
     pub nodes: Vec<NodeOutcome>,
+    /// Peers that each kind of discovery guest found first.
+    pub found: BTreeMap<String, u64>,
 }
 
 /// What came of a node.

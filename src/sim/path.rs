@@ -104,7 +104,7 @@ fn rate_under_loss(round_trip_us: u64, loss_ppm: u64) -> Option<u64> {
 }
 
 /// Packets in a million that are lost on two links one after the other.
-const fn loss_of_both(a: u32, b: u32) -> u64 {
+pub(super) const fn loss_of_both(a: u32, b: u32) -> u64 {
     let (a, b) = (a as u64, b as u64);
     a + b - a * b / MILLION
 }

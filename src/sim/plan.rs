@@ -20,6 +20,8 @@ pub struct Plan {
     pub connections: usize,
     /// How nodes hear of each other.
     pub tracker: TrackerPlan,
+    /// Whether discovery guests find them: else each is simply told of others.
+    pub has_guests: bool,
     /// Who takes part.
     pub groups: Vec<Group>,
 }
@@ -133,6 +135,7 @@ mod tests {
             idle_us: 1,
             connections: 1,
             tracker: TrackerPlan { told: 1, every_us: 1 },
+            has_guests: false,
             groups: latencies_us.iter().map(group).collect(),
         }
     }

@@ -1,18 +1,21 @@
 //! [`run`]: a [`Plan`] played from beginning to end.
 //!
 //! Nodes hear of each other from a tracker that is only a list: who comes announces, and is told
-//! of others that are here. Discovery guests and their datagrams do not run here yet; when they
-//! do, they take this one's place.
+//! of others that are here. If discovery guests find them instead, the list answers the announces
+//! of the guest that asks trackers, and nobody is told who did not ask.
 
 use super::node::NodeId;
 use super::outcome::{End, GroupOutcome, NodeOutcome, Outcome, ideal_us};
 use super::plan::{Group, Leaves, Plan};
-use super::world::{Cue, World, torrent_of};
-use crate::engine::Time;
+use super::world::{Asked, Cue, World, torrent_of};
 use crate::engine::picker::Rank;
+use crate::engine::time::SECOND_US;
+use crate::engine::{Guest, Time};
 use crate::torrent::Bitfield;
+use crate::torrent::bencode::Node;
 use rtor_plugin::Chance;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// Of a million.
 const MILLION: u64 = 1_000_000;
@@ -26,10 +29,18 @@ const KINDS: u64 = 4;
 /// Makes the order of pieces of a node, by its group's number in the plan.
 pub type RankOf<'a> = dyn FnMut(usize) -> Box<dyn Rank> + 'a;
 
+/// Makes the discovery guests of a node.
+pub type GuestsOf<'a> = dyn FnMut() -> Vec<Guest> + 'a;
+
 /// Plays `plan` to its end on so many threads, which changes nothing about what comes of it.
-pub fn run(plan: &Plan, threads: usize, rank_of: &mut RankOf<'_>) -> Outcome {
+pub fn run(
+    plan: &Plan,
+    threads: usize,
+    rank_of: &mut RankOf<'_>,
+    guests_of: &mut GuestsOf<'_>,
+) -> Outcome {
     let mut swarm = Swarm::new(plan, threads);
-    let end = swarm.play(rank_of);
+    let end = swarm.play(rank_of, guests_of);
     swarm.outcome(end)
 }
 
@@ -123,17 +134,18 @@ impl<'a> Swarm<'a> {
         self.world.cue_at(time, u64::from(node.0) * KINDS + kind);
     }
 
-    fn play(&mut self, rank_of: &mut RankOf<'_>) -> End {
+    fn play(&mut self, rank_of: &mut RankOf<'_>, guests_of: &mut GuestsOf<'_>) -> End {
         while self.awaited > 0 {
             let Some(cue) = self.world.run_to_cue(Time(self.plan.limit_us)) else {
                 return End::Limit;
             };
             match cue {
                 Cue::Completed(node) => self.completed(node),
+                Cue::Asked(asked) => self.answers(asked),
                 Cue::Due(number) => {
                     let node = NodeId((number / KINDS) as u32);
                     match number % KINDS {
-                        COMES => self.comes(node, rank_of),
+                        COMES => self.comes(node, rank_of, guests_of),
                         ANNOUNCES => self.announces(node),
                         LEAVES => self.leaves(node),
                         _ if self.is_idle() => return End::Idle,
@@ -149,7 +161,7 @@ impl<'a> Swarm<'a> {
         &self.plan.groups[self.members[node.at()].group]
     }
 
-    fn comes(&mut self, node: NodeId, rank_of: &mut RankOf<'_>) {
+    fn comes(&mut self, node: NodeId, rank_of: &mut RankOf<'_>, guests_of: &mut GuestsOf<'_>) {
         let now = self.world.now();
         self.to_come -= 1;
         let member = &mut self.members[node.at()];
@@ -158,7 +170,7 @@ impl<'a> Swarm<'a> {
         let rank = rank_of(member.group);
         self.place[node.at()] = Some(self.present.len());
         self.present.push(node);
-        self.world.come(node, have, self.plan.connections, rank, Vec::new());
+        self.world.come(node, have, self.plan.connections, rank, guests_of());
         match self.group(node).leaves {
             Leaves::After(us) => self.cue(now + us, LEAVES, node),
             Leaves::Churn { stays_us, .. } => {
@@ -167,7 +179,9 @@ impl<'a> Swarm<'a> {
             }
             Leaves::Never | Leaves::Complete(_) => {}
         }
-        self.announces(node);
+        if !self.plan.has_guests {
+            self.announces(node);
+        }
     }
 
     /// Between half and one and a half times `us`.
@@ -182,16 +196,36 @@ impl<'a> Swarm<'a> {
             return;
         }
         let told = now + 2 * self.group(node).link.latency_us;
-        // One more is drawn, for it may draw itself.
-        let drawn = self.drawn(self.present.len(), self.plan.tracker.told + 1);
-        let others: Vec<NodeId> =
-            drawn.into_iter().map(|at| self.present[at]).filter(|other| *other != node).collect();
-        for other in others.into_iter().take(self.plan.tracker.told) {
+        for other in self.others(node) {
             self.world.introduce_at(told, node, other);
         }
         let next = now + self.plan.tracker.every_us;
         self.members[node.at()].announces_at = next;
         self.cue(next, ANNOUNCES, node);
+    }
+
+    /// Whom the tracker names to `node`.
+    fn others(&mut self, node: NodeId) -> Vec<NodeId> {
+        let told = self.plan.tracker.told;
+        // One more is drawn, for it may draw itself.
+        let drawn = self.drawn(self.present.len(), told + 1).into_iter();
+        let others = drawn.map(|at| self.present[at]).filter(|other| *other != node);
+        others.take(told).collect()
+    }
+
+    /// The tracker answers an announce (BEP 3, "tracker responses"; BEP 23).
+    fn answers(&mut self, asked: Asked) {
+        let peers = self.others(asked.node).into_iter().map(NodeId::addr);
+        let peers: Vec<u8> = peers
+            .flat_map(|addr| match addr.ip() {
+                IpAddr::V4(ip) => [&ip.octets()[..], &addr.port().to_be_bytes()].concat(),
+                IpAddr::V6(_) => Vec::new(),
+            })
+            .collect();
+        let interval_s = (self.plan.tracker.every_us / SECOND_US) as i64;
+        let entries = [("interval", Node::Integer(interval_s)), ("peers", Node::from(peers))];
+        let told = asked.at + 2 * self.group(asked.node).link.latency_us;
+        self.world.answer(asked, told, Node::dictionary(entries).encode().into());
     }
 
     fn completed(&mut self, node: NodeId) {
@@ -243,6 +277,9 @@ impl<'a> Swarm<'a> {
         for (number, member) in self.members.iter().enumerate() {
             let node = NodeId(number as u32);
             groups[member.group].nodes.push(self.node_outcome(node, member));
+            for (guest, count) in self.world.found(node) {
+                *groups[member.group].found.entry(guest.clone()).or_default() += count;
+            }
             if self.world.is_here(node) {
                 self.world.have(node).iter().for_each(|piece| {
                     held.insert(piece);

@@ -11,6 +11,7 @@ use super::map::Map;
 use super::node::{GOOD_DIGEST, Manner, Node, NodeId, block_bytes};
 use super::parcel::{Parcel, Spares};
 use super::post::Post;
+use super::world::Asked;
 use crate::engine::{Engine, Event, Input, Output, PeerId, Time, Why};
 use crate::wire::{BlockSpec, Message};
 use bytes::BytesMut;
@@ -32,6 +33,8 @@ pub(super) struct News {
     pub(super) faulty: Vec<NodeId>,
     /// Pieces that were verified.
     pub(super) verified: u64,
+    /// What trackers were asked.
+    pub(super) asked: Vec<Asked>,
 }
 
 /// What every turn needs, one after the other. Facts, outputs and what is touched are empty between.
@@ -115,7 +118,10 @@ impl Turn<'_> {
                 let good = digests.iter().all(|digest| *digest == GOOD_DIGEST);
                 self.tell(Input::Checked(piece, good, digests));
             }
-            Happening::Checked(..) => {}
+            Happening::Told(life, input) if self.node.life == life => self.tell(input),
+            Happening::Checked(..) | Happening::Told(..) => {}
+            Happening::Datagram(from, bytes) => self.tell(Input::Datagram(from, bytes)),
+            Happening::Multicast(group, from, bytes) => self.hear_group(group, from, bytes),
             Happening::Deadline => self.deadline(),
             Happening::Listens => {
                 self.node.will_listen = false;
@@ -198,15 +204,14 @@ impl Turn<'_> {
             }
             Output::Load(peer, _, spec) => self.load(peer, spec),
             Output::Tell(event) => self.told(&event),
-            // Every torrent is known from the start, and no discovery guest runs here yet: this is
-            // where a simulated tracker and a network of datagrams will answer.
-            Output::Learned(_)
-            | Output::Datagram(..)
+            // Every torrent is known from the start.
+            Output::Learned(_) => {}
+            Output::Datagram(..)
             | Output::HttpGet(..)
             | Output::Resolve(..)
             | Output::FindNode(..)
             | Output::KeepState(..)
-            | Output::JoinMulticast(_) => {}
+            | Output::JoinMulticast(_) => self.act_outside(output),
         }
     }
 
@@ -223,11 +228,13 @@ impl Turn<'_> {
             }
             Event::Banned { addr, .. } => news.banned.extend(self.map.at(*addr)),
             Event::Left { addr, why: Why::Fault(_), .. } => news.faulty.extend(self.map.at(*addr)),
+            Event::Found { guest, new, .. } => {
+                *self.node.found.entry(guest.clone()).or_default() += *new as u64;
+            }
             Event::Left { .. }
             | Event::Joined { .. }
             | Event::Failed(_)
             | Event::Metadata(_)
-            | Event::Found { .. }
             | Event::Heard { .. }
             | Event::Report { .. }
             | Event::Farewell => {}

@@ -19,9 +19,10 @@ use super::queue::Queue;
 use super::shard::Shard;
 use super::turn::{News, Turn};
 use crate::engine::picker::Rank;
-use crate::engine::{Config, Engine, Guest, Report, Time};
+use crate::engine::{Config, Engine, Guest, Input, Report, Time};
 use crate::torrent::{Bitfield, Info, Layout, PieceHashes, SafePath};
-use std::collections::VecDeque;
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -29,14 +30,33 @@ use std::sync::Arc;
 const PEERS_MAX: usize = 50;
 
 /// What a world hands back to whoever runs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cue {
     /// A node has everything that it wanted, since [`World::completed_at`]: that may be a little
     /// before now, as this is heard at the end of a window.
     Completed(NodeId),
     /// The moment that [`World::cue_at`] named, and the number that was given there.
     Due(u64),
+    /// A guest of a node asks a tracker, and waits for [`World::answer`].
+    Asked(Asked),
 }
+
+/// What a tracker was asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    /// When the question left; that may be a little before now.
+    pub at: Time,
+    /// By whom.
+    pub node: NodeId,
+    pub(super) life: u32,
+    pub(super) guest: usize,
+    pub(super) ticket: u64,
+    /// An announce, with all that it says.
+    pub url: String,
+}
+
+/// Where guests find the tracker.
+const TRACKER_URL: &str = "http://tracker.sim/announce";
 
 /// A swarm on virtual time.
 pub struct World {
@@ -134,9 +154,12 @@ impl World {
         have: Bitfield,
         peers_max: usize,
         rank: Box<dyn Rank>,
-        guests: Vec<Guest>,
+        mut guests: Vec<Guest>,
     ) {
         let of = self.of(node);
+        for guest in &mut guests {
+            guest.state = of.states.get(&guest.id).cloned();
+        }
         let mut peer_id = *b"-RT0000-000000000000";
         peer_id[12..16].copy_from_slice(&of.life.to_be_bytes());
         peer_id[16..].copy_from_slice(&node.0.to_be_bytes());
@@ -149,10 +172,10 @@ impl World {
             have,
             wanted: Bitfield::full(self.map.info.layout.piece_count()),
             partial: of.partial(),
-            trackers: Vec::new(),
+            trackers: vec![vec![TRACKER_URL.to_owned()]],
             nodes: Vec::new(),
             port: node.addr().port(),
-            udp_port: 0,
+            udp_port: node.addr().port(),
             peers_max,
             seed: self.seed ^ salt,
             rank,
@@ -252,16 +275,33 @@ impl World {
 
     /// Hears what the nodes have to tell.
     fn gather(&mut self) {
-        let mut completions = Vec::new();
+        let (mut completions, mut questions) = (Vec::new(), Vec::new());
         for shard in &mut self.shards {
-            let News { completed, banned, faulty, verified } = shard.news();
+            let News { completed, banned, faulty, verified, asked } = shard.news();
             completions.extend(completed);
+            questions.extend(asked);
             banned.into_iter().for_each(|node| self.blamed[node.at()].0 += 1);
             faulty.into_iter().for_each(|node| self.blamed[node.at()].1 += 1);
             self.verified += verified;
         }
         completions.sort_unstable();
         self.cues.extend(completions.into_iter().map(|(_, node)| Cue::Completed(node)));
+        questions.sort_unstable();
+        self.cues.extend(questions.into_iter().map(Cue::Asked));
+    }
+
+    /// The answer of a tracker, a bencoded dictionary, is there at `time`.
+    pub fn answer(&mut self, asked: Asked, time: Time, body: Bytes) {
+        let Asked { node, life, guest, ticket, .. } = asked;
+        let told = Input::HttpReplied(guest, ticket, Ok((200, body)));
+        let (time, order) = (time.max(self.now), self.order.next());
+        self.shards[self.deal.shard(node)].plan(node, time, order, Happening::Told(life, told));
+    }
+
+    /// Peers that each guest of `node` found first, all the times that it was here.
+    #[must_use]
+    pub fn found(&self, node: NodeId) -> &BTreeMap<String, u64> {
+        &self.of(node).found
     }
 
     /// Now.

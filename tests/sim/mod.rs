@@ -1,6 +1,7 @@
 //! Small swarms on virtual time: the real engine and the bundled plugins, no sockets. A failure
 //! prints its seed; `RTOR_SEED=n cargo test sim` plays it again.
 
+mod discovery;
 mod scenarios;
 mod threads;
 

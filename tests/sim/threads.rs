@@ -1,14 +1,26 @@
 //! Swarms on several threads: what comes of them is the same, to the microsecond and the byte.
 
 use super::Order;
-use rtor::engine::Time;
 use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
+use rtor::engine::{Guest, Time};
+use rtor::host::{Places, Registry};
 use rtor::sim::{
-    ALWAYS, Going, Group, Leaves, Link, Manner, Outcome, Plan, TrackerPlan, World, run, torrent_of,
+    ALWAYS, End, Going, Group, Leaves, Link, Manner, NodeId, Outcome, Plan, TrackerPlan, World,
+    run, torrent_of,
 };
 use rtor::torrent::Bitfield;
 use rtor_plugin::strategy::Swarm;
+use rtor_plugin::{Level, Services};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What guests have to say is not looked at.
+struct Quiet;
+
+impl Services for Quiet {
+    fn log(&self, _: Level, _: &str) {}
+}
 
 const HOME: Link = Link { up: 500_000, down: 2_000_000, latency_us: 20_000, loss_ppm: 0 };
 
@@ -39,18 +51,34 @@ fn plan(seed: u64, groups: Vec<Group>) -> Plan {
         idle_us: 60 * SECOND_US,
         connections: 20,
         tracker: TrackerPlan { told: 10, every_us: 20 * SECOND_US },
+        has_guests: false,
         groups,
     }
 }
 
 fn played(plan: &Plan, threads: usize) -> Outcome {
-    run(plan, threads, &mut |_| Box::new(Order::Rarest))
+    let registry = Registry::open(&Places::BUNDLED).expect("the bundled plugins");
+    let services: Arc<dyn Services> = Arc::new(Quiet);
+    let bootstrap = BTreeMap::from([("dht", format!("bootstrap={}", NodeId(0).addr()))]);
+    let mut guests_of = || -> Vec<Guest> {
+        if !plan.has_guests {
+            return Vec::new();
+        }
+        let made = registry.discoveries(&[], &[], false, &bootstrap, &|_| Arc::clone(&services));
+        let guests = made.expect("the bundled guests").into_iter();
+        guests.map(|g| Guest { id: g.id.to_owned(), instance: g.instance, state: None }).collect()
+    };
+    run(plan, threads, &mut |_| Box::new(Order::Rarest), &mut guests_of)
 }
 
 /// Plays `groups` on one, two and three threads; what came of it.
 fn played_alike(groups: &[Group]) -> Vec<Outcome> {
+    alike(|seed| plan(seed, groups.to_vec()))
+}
+
+fn alike(plan_of: impl Fn(u64) -> Plan) -> Vec<Outcome> {
     let play = |seed| {
-        let plan = plan(seed, groups.to_vec());
+        let plan = plan_of(seed);
         let one = played(&plan, 1);
         for threads in [2, 3] {
             assert_eq!(played(&plan, threads), one, "seed {seed} on {threads} threads");
@@ -106,6 +134,25 @@ fn who_comes_and_goes_on_any_number_of_threads() {
     let riders = Group { manner: Manner::FreeRider, ..leeches("riders", 2, HOME) };
     let brief = Group { leaves: Leaves::After(5 * SECOND_US), ..seeds("brief", 1, HOME) };
     played_alike(&[seeds("seed", 1, HOME), silent, polite, gone, riders, brief]);
+}
+
+#[test]
+fn discovery_guests_on_any_number_of_threads() {
+    let churn = Leaves::Churn { stays_us: 8 * SECOND_US, away_us: 2 * SECOND_US };
+    let lossy = Link { loss_ppm: 5_000, ..HOME };
+    let groups = [
+        seeds("seed", 2, HOME),
+        leeches("home", 10, HOME),
+        Group { leaves: churn, ..leeches("restless", 6, lossy) },
+    ];
+    let plays = alike(|seed| Plan { has_guests: true, ..plan(seed, groups.to_vec()) });
+    for play in plays {
+        assert_eq!(play.end, End::Complete);
+        let found = |guest: &str| {
+            play.groups.iter().map(|g| g.found.get(guest).copied().unwrap_or(0)).sum::<u64>()
+        };
+        assert!(found("tracker") + found("dht") + found("lsd") > 0, "{play:?}");
+    }
 }
 
 /// An order that breaks when it is first asked for.
