@@ -18,7 +18,7 @@ use crate::manifest::fetch::{Fetch, Peer, StoreKind};
 use crate::table;
 use crate::torrent::{Bitfield, Info, PieceIndex, piece_list};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 const INTERRUPTED: &str = "interrupted: the same command goes on from here";
@@ -138,11 +138,15 @@ fn magnet(
     let runtime = swarm::runtime()?;
     let ran = runtime.block_on(async {
         let mut driver = Driver::open(setup, show)?;
-        let info = match driver.learn(stop, show).await? {
-            Learned::Info(info) => info,
-            Learned::Ended(end) => {
+        let info = match driver.learn(stop, show).await {
+            Ok(Learned::Info(info)) => info,
+            Ok(Learned::Ended(end)) => {
                 let outcome = Some(driver.finish(end, stop, show).await?);
                 return Ok(Ran { manifest, wanted: None, outcome });
+            }
+            Err(why) => {
+                driver.finish(End::Stopped, stop, show).await?;
+                return Err(why.into());
             }
         };
         let prepare = tokio::task::spawn_blocking(move || {
@@ -153,7 +157,13 @@ fn magnet(
         });
         let prepared = driver.meanwhile(prepare, stop, show).await;
         let prepared = prepared.map_err(|why| Error::world(format!("no thread: {why}")))?;
-        let (manifest, prepared) = prepared?;
+        let (manifest, prepared) = match prepared {
+            Ok(prepared) => prepared,
+            Err(why) => {
+                driver.finish(End::Stopped, stop, show).await?;
+                return Err(why);
+            }
+        };
         let Some((content, storage)) = prepared else {
             driver.finish(End::Stopped, stop, show).await?;
             return Ok(Ran { manifest, wanted: None, outcome: None });
@@ -207,6 +217,10 @@ impl Preparation {
             let _ = tell.send(fact);
         })?;
         let partial = partials(&mut disk, &have);
+        // A magnet's driver turned meanwhile, and took the signal for its own.
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let content = Content { info: Arc::clone(info), have, wanted, partial };
         Ok(Some((content, Storage { disk, done })))
     }

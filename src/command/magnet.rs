@@ -91,6 +91,7 @@ fn resolve(
     env: &mut Env,
     torrent: &Torrent,
 ) -> Result<Resolved, Error> {
+    super::is_resolvable(torrent)?;
     let mut signals = Signals::hear()?;
     let swarm =
         Swarm::make(globals, env, torrent, STRATEGY_OF_NOTHING, &args.network)?.only_to_look();

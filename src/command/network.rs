@@ -59,6 +59,7 @@ impl Network {
     /// If there is no such guest, or it refuses its options.
     pub(super) fn guests(
         &self,
+        globals: &Globals,
         env: &mut Env,
         registry: &Registry,
         private: bool,
@@ -76,7 +77,9 @@ impl Network {
         let mut with_state = |guest: crate::host::Guest| {
             let state = states.as_ref().map_or(Ok(None), |states| states.read(guest.id));
             let state = state.unwrap_or_else(|why| {
-                env.say(&format!("warning: {why}"));
+                if !globals.quiet {
+                    env.say(&format!("warning: {why}"));
+                }
                 None
             });
             Guest { id: guest.id.to_owned(), instance: guest.instance, state }

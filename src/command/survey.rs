@@ -5,7 +5,7 @@ use super::network::Network;
 use super::progress::Show;
 use super::signals::Signals;
 use super::swarm::{self, STRATEGY_OF_NOTHING};
-use crate::driver::{self, Driver, End, Learned, Progress, Scraped, Seen, Watch};
+use crate::driver::{self, Driver, End, Learned, Progress, Scrape, Scraped, Seen, Stop, Watch};
 use crate::engine::{Content, Event, Report};
 use crate::env::Env;
 use crate::error::{Error, Exit};
@@ -42,6 +42,7 @@ pub(super) fn run(
     manifest: &mut Manifest,
     network: &Network,
 ) -> Result<Surveyed, Error> {
+    super::is_resolvable(manifest.torrent())?;
     let mut signals = Signals::hear()?;
     let most = network.timeout.unwrap_or(LOOK);
     let torrent = manifest.torrent();
@@ -54,27 +55,30 @@ pub(super) fn run(
         Some(info) => everything(info),
         None => swarm::unknown(torrent),
     };
-    let setup = setup.only_to_look().setup(content, None, MEMORY_MAX, true)?;
+    let setup = setup.only_to_look().for_at_most(most).setup(content, None, MEMORY_MAX, true)?;
     let mut ears = Ears::new(swarm::shown(globals, env)?);
     let runtime = swarm::runtime()?;
     let stop = &mut signals.heard;
     let seen = runtime.block_on(async {
         let mut driver = Driver::open(setup, &mut ears)?;
         if known.is_none() {
-            match driver.learn(stop, &mut ears).await? {
-                Learned::Ended(end) => {
+            match driver.learn(stop, &mut ears).await {
+                Ok(Learned::Ended(end)) => {
                     driver.finish(end, stop, &mut ears).await?;
                     return Ok(Err(end));
                 }
-                Learned::Info(info) => {
+                Err(why) => {
+                    driver.finish(End::Stopped, stop, &mut ears).await?;
+                    return Err(why.into());
+                }
+                Ok(Learned::Info(info)) => {
                     driver.begin(None, everything(&info));
                     manifest.learned(info);
                 }
             }
         }
         let ask = scrape.scrape(manifest.torrent(), most)?;
-        let look = driver.look(most, stop, &mut ears);
-        let (seen, scraped) = tokio::join!(look, driver::scrape(ask));
+        let (seen, scraped) = looked(&mut driver, ask, most, stop, &mut ears).await;
         ears.scraped(scraped);
         driver.finish(End::Stopped, stop, &mut ears).await?;
         Ok::<_, Error>(seen.ok_or(End::Stopped))
@@ -84,7 +88,8 @@ pub(super) fn run(
     Ok(match seen? {
         Ok(seen) => Surveyed::Swarm(ears.swarm(&seen)),
         Err(End::NothingArrived) => {
-            env.say("no peer sent the metadata: gave up");
+            let most = humantime::format_duration(most);
+            env.say(&format!("no peer sent the metadata within {most}: --timeout waits longer"));
             Surveyed::Ended(Exit::No)
         }
         Err(_) => {
@@ -92,6 +97,36 @@ pub(super) fn run(
             Surveyed::Ended(Exit::Interrupted)
         }
     })
+}
+
+/// Looks at peers and scrapes trackers at the same time. Who stops the look stops both.
+async fn looked(
+    driver: &mut Driver,
+    ask: Scrape,
+    most: Duration,
+    stop: &mut Stop,
+    ears: &mut Ears,
+) -> (Option<Seen>, Vec<Scraped>) {
+    let mut scrape = std::pin::pin!(driver::scrape(ask));
+    let mut scraped = None;
+    let seen = {
+        let mut look = std::pin::pin!(driver.look(most, stop, ears));
+        loop {
+            tokio::select! {
+                seen = &mut look => break seen,
+                found = &mut scrape, if scraped.is_none() => scraped = Some(found),
+            }
+        }
+    };
+    let scraped = match (&seen, scraped) {
+        (_, Some(scraped)) => scraped,
+        (None, None) => Vec::new(),
+        (Some(_), None) => tokio::select! {
+            scraped = &mut scrape => scraped,
+            _ = stop.recv() => Vec::new(),
+        },
+    };
+    (seen, scraped)
 }
 
 /// All of it is to come, so everybody who has something is of interest.

@@ -58,13 +58,14 @@ impl Swarm {
         let rank = registry.ranker(strategy, Arc::clone(&services))?;
         let Network { no_trackers, peer, listen, .. } = network;
         let listens_at = listen.map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified());
-        let guests = network.guests(env, &registry, torrent.private(), &services)?;
+        let guests = network.guests(globals, env, &registry, torrent.private(), &services)?;
         let proxy = network.proxy()?;
         let mut trackers = if *no_trackers { Vec::new() } else { torrent.trackers.clone() };
         if let Some(proxy) = &proxy {
             network::leave_udp_out(&mut trackers, proxy, globals, env);
         }
-        let named = torrent.peers.iter().filter_map(|peer| peer.parse().ok());
+        let named = torrent.peers.iter().filter_map(|peer| address(peer, globals, env));
+        let named: Vec<SocketAddr> = named.collect();
         Ok(Self {
             rank,
             guests,
@@ -79,6 +80,11 @@ impl Swarm {
             timeout: network.timeout,
             looks_only: false,
         })
+    }
+
+    /// As if the user had said `--timeout`.
+    pub(super) fn for_at_most(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
     }
 
     /// Nobody is to be asked for a piece.
@@ -100,6 +106,7 @@ impl Swarm {
             seed: chance()?,
             guests: self.guests,
             http: self.http,
+            from: self.listen.map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified()),
             proxy: self.proxy,
             wait,
         })
@@ -146,6 +153,15 @@ impl Swarm {
             proxy: self.proxy,
         })
     }
+}
+
+/// A peer that a torrent or magnet names (BEP 9, `x.pe`); names of hosts are not looked up.
+fn address(peer: &str, globals: &Globals, env: &mut Env) -> Option<SocketAddr> {
+    let addr = peer.parse().ok();
+    if addr.is_none() && !globals.quiet {
+        env.say(&format!("warning: the peer `{peer}` is no address with a port: left out"));
+    }
+    addr
 }
 
 /// The content of a torrent of which only the hashes are known.

@@ -152,6 +152,8 @@ pub struct Driver {
     go_on: bool,
     timeout: Option<Duration>,
     last_arrival: Instant,
+    /// Pieces of a magnet's metadata that came.
+    metadata_taken: u64,
     /// When a peer came, or one was found.
     news_at: Instant,
     progress_due: Instant,
@@ -222,6 +224,7 @@ impl Driver {
             go_on,
             timeout,
             last_arrival: began,
+            metadata_taken: 0,
             news_at: began,
             progress_due: began,
             failed: None,
@@ -245,6 +248,10 @@ impl Driver {
             if let Some(learned) = self.learned.take() {
                 self.last_arrival = Instant::now();
                 return Ok(Learned::Info(learned?));
+            }
+            let taken = self.engine.metadata_taken();
+            if std::mem::replace(&mut self.metadata_taken, taken) != taken {
+                self.last_arrival = Instant::now();
             }
             if self.waited_in_vain() {
                 return Ok(Learned::Ended(End::NothingArrived));

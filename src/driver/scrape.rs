@@ -10,6 +10,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
+/// All addresses of this machine.
+const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// No guest is told of its deadline sooner.
+const REST: Duration = Duration::from_millis(10);
+
 /// What a scrape is asked with.
 pub struct Scrape {
     /// 20 bytes (v1) or 32 (v2).
@@ -24,6 +29,8 @@ pub struct Scrape {
     pub guests: Vec<Guest>,
     /// For HTTP trackers.
     pub http: Http,
+    /// Where datagrams leave from, if the user said.
+    pub from: Option<IpAddr>,
     /// Through which everything goes; then no datagram is sent and no name looked up.
     pub proxy: Option<Proxy>,
     /// How long guests may take; the bundled one takes 20 seconds at most.
@@ -48,10 +55,10 @@ pub struct Scraped {
 /// Asks all guests at once: one entry a tracker, in the order of the list, then what else guests
 /// know.
 pub async fn scrape(ask: Scrape) -> Vec<Scraped> {
-    let Scrape { info_hash, trackers, private, seed, guests, http, proxy, wait } = ask;
+    let Scrape { info_hash, trackers, private, seed, guests, http, from, proxy, wait } = ask;
     let (facts_from, mut facts) = mpsc::channel(FACTS_WAITING_MAX);
     let datagrams = match proxy {
-        None => Datagrams::open(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0, &facts_from),
+        None => Datagrams::open(from.unwrap_or(ANYWHERE), 0, &facts_from),
         Some(_) => Datagrams::closed(),
     };
     let (errands, mut answers) = Errands::new(http, proxy.is_none());
@@ -67,6 +74,8 @@ pub async fn scrape(ask: Scrape) -> Vec<Scraped> {
         tiers.flat_map(|(tier, urls)| urls.iter().map(move |url| Tracker { url, tier })).collect();
     asking.tell_all(&Fact::Scrape { info_hash: &info_hash, trackers, seed, private });
     while let Some(until) = asking.deadline() {
+        // One that leaves its deadline in the past must not turn this into a spin.
+        let until = until.max(Instant::now() + REST);
         tokio::select! {
             Some(input) = answers.recv() => asking.answered(&input),
             Some(Socket::Datagram(from, bytes)) = facts.recv() => {
@@ -74,6 +83,7 @@ pub async fn scrape(ask: Scrape) -> Vec<Scraped> {
             }
             () = tokio::time::sleep_until(until.into()) => {
                 if asking.began.elapsed() >= wait {
+                    asking.give_up();
                     break;
                 }
                 asking.tell_all(&Fact::Deadline);
@@ -95,6 +105,16 @@ struct Asking {
 }
 
 impl Asking {
+    /// Who has said nothing by now will not.
+    fn give_up(&mut self) {
+        for scraped in &mut self.results {
+            let counts = [scraped.seeds, scraped.leeches, scraped.downloads];
+            if counts.iter().all(Option::is_none) {
+                scraped.problem.get_or_insert_with(|| "no answer in time".to_owned());
+            }
+        }
+    }
+
     /// When something is to be done at the latest; `None` when every guest has finished.
     fn deadline(&mut self) -> Option<Instant> {
         let (began, wait) = (self.began, self.wait);
@@ -222,6 +242,7 @@ mod tests {
             seed: 7,
             guests: vec![guest],
             http: Http::new(None, None, &proxies).expect("a client"),
+            from: None,
             proxy,
             wait: Duration::from_secs(30),
         };

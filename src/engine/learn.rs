@@ -28,6 +28,12 @@ impl Engine {
         self.metadata.is_none()
     }
 
+    /// Pieces of the info dictionary that came, while it is not known.
+    #[must_use]
+    pub fn metadata_taken(&self) -> u64 {
+        self.metadata.as_ref().map_or(0, Metadata::taken)
+    }
+
     /// Bytes of the info dictionary, for those who may have it from us: not of a private torrent,
     /// whose peers have it from their tracker's site.
     pub(super) fn metadata_size(&self) -> Option<u32> {
@@ -92,7 +98,7 @@ impl Engine {
             }
             MetadataMessage::Data { piece, total_size, data } => {
                 let Some(metadata) = &mut self.metadata else { return };
-                let came = metadata.came(now, peer, piece, total_size, data);
+                let came = metadata.came(now, peer, piece, total_size, &data);
                 self.metadata_came(now, peer, came, out);
             }
         }
@@ -109,7 +115,14 @@ impl Engine {
             Came::Whole(raw, liars) => {
                 liars.into_iter().for_each(|liar| self.condemn(now, liar, out));
                 out.push(Output::Tell(Event::Metadata(raw.len())));
-                out.push(Output::Learned(Info::parse(raw, None).map(Arc::new)));
+                let info = Info::parse(raw, None).map(Arc::new);
+                if info.as_ref().is_ok_and(|info| info.private) {
+                    // Whoever makes the store may take a while, and nobody else is to be asked
+                    // meanwhile.
+                    Arc::make_mut(&mut self.info).private = true;
+                    self.keep_private(now, out);
+                }
+                out.push(Output::Learned(info));
             }
         }
     }
@@ -136,7 +149,7 @@ impl Engine {
     /// The info dictionary is known, and so is what there is and what is to be had of it: the
     /// download begins.
     pub(super) fn learned(&mut self, now: Time, content: Content, out: &mut Vec<Output>) {
-        if self.metadata.take().is_none() || self.stopping {
+        if self.stopping || self.metadata.take().is_none() {
             return;
         }
         let Content { info, have, wanted, partial } = content;

@@ -4,19 +4,21 @@
 //! pieces from whoever is there. Only the hash of the whole tells whether it is good. If a draft of
 //! one peer is bad, that peer is the liar, by proof. If it is of several, one of them after the
 //! other is asked for all of it alone, until a whole is good: then so are the liars, piece by
-//! piece.
+//! piece. Who is silent, refuses, or takes too long alone is given up, and a draft that nobody
+//! sends for makes room for another size: liars can take time, but not all of it.
 
 use super::PeerId;
 use super::time::{SECOND_US, Time};
-use crate::torrent::InfoHashes;
+use crate::torrent::{InfoHashV1, InfoHashes};
 use crate::wire::metadata::METADATA_PIECE_BYTES;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes that an info dictionary may have.
 pub(super) const METADATA_BYTES_MAX: u32 = 32 << 20;
-/// Drafts at once, each of another size: what liars can make us hold.
+/// Drafts at once, each of another size, and bytes of all of them: what liars can make us hold.
 const DRAFTS_MAX: usize = 4;
+const DRAFTS_BYTES_MAX: u32 = 2 * METADATA_BYTES_MAX;
 /// Pieces that one peer is asked for at once.
 const ASKED_MAX: usize = 16;
 /// Peers of which a piece is asked at once, if they have nothing else to send.
@@ -25,8 +27,11 @@ const ASKED_OF_MAX: u8 = 3;
 const PATIENCE_US: u64 = 4 * SECOND_US;
 /// How long a peer that refused or was silent is not asked.
 const REST_US: u64 = 3 * SECOND_US;
-/// After so many silences a peer is not asked any more.
-const SILENCES_MAX: u32 = 5;
+/// After so many silences and refusals in a row a peer is given up.
+const FAILURES_MAX: u32 = 5;
+/// How long a peer that is asked alone may take: so long, and by its rate at the least.
+const ALONE_US: u64 = 30 * SECOND_US;
+const ALONE_BYTES_A_SECOND: u64 = 32 << 10;
 
 /// What came of a piece.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub(super) struct Metadata {
     sources: BTreeMap<PeerId, Source>,
     drafts: Vec<Draft>,
     whole: bool,
+    /// Pieces that came, of whatever draft.
+    taken: u64,
 }
 
 /// A peer that has it.
@@ -58,7 +65,9 @@ struct Source {
     /// Of the last answer, or of the first question after one.
     since: Time,
     rests_until: Time,
-    silences: u32,
+    failures: u32,
+    /// It is not asked any more.
+    given_up: bool,
 }
 
 /// What is there of an info dictionary of some size.
@@ -66,10 +75,10 @@ struct Source {
 struct Draft {
     size: u32,
     pieces: Vec<Piece>,
-    /// Only this peer is asked.
-    alone: Option<PeerId>,
-    /// A copy that was bad: who sent which bytes.
-    suspects: Vec<(PeerId, Bytes)>,
+    /// Only this peer is asked, since then.
+    alone: Option<(PeerId, Time)>,
+    /// A copy that was bad: who sent which piece, by its SHA-1.
+    suspects: Vec<(PeerId, InfoHashV1)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -81,36 +90,34 @@ struct Piece {
 impl Metadata {
     /// Nothing is known of it but its hashes.
     pub(super) const fn new(hashes: InfoHashes) -> Self {
-        Self { hashes, sources: BTreeMap::new(), drafts: Vec::new(), whole: false }
+        Self { hashes, sources: BTreeMap::new(), drafts: Vec::new(), whole: false, taken: 0 }
     }
 
-    /// `peer` has it, and says that it is of `size` bytes.
+    /// Pieces that came so far.
+    pub(super) const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// `peer` has it, and says that it is of `size` bytes. What it says first counts.
     pub(super) fn offered(&mut self, now: Time, peer: PeerId, size: u32) {
-        let known = self.sources.get(&peer).map(|source| source.size);
-        if self.whole || size == 0 || size > METADATA_BYTES_MAX || known == Some(size) {
+        if self.whole || size == 0 || size > METADATA_BYTES_MAX {
             return;
         }
-        self.left(peer);
-        if !self.drafts.iter().any(|draft| draft.size == size) {
-            if self.drafts.len() >= DRAFTS_MAX {
-                return;
-            }
-            self.drafts.push(Draft::new(size));
-        }
-        let asked = BTreeSet::new();
-        let source = Source { size, asked, since: now, rests_until: Time(0), silences: 0 };
-        self.sources.insert(peer, source);
+        self.sources.entry(peer).or_insert_with(|| Source {
+            size,
+            asked: BTreeSet::new(),
+            since: now,
+            rests_until: Time(0),
+            failures: 0,
+            given_up: false,
+        });
     }
 
     /// `peer` is gone.
-    pub(super) fn left(&mut self, peer: PeerId) {
+    pub(super) fn left(&mut self, now: Time, peer: PeerId) {
         self.spare(peer);
-        let Some(source) = self.sources.remove(&peer) else { return };
-        let offered = self.sources.values().any(|other| other.size == source.size);
-        if offered {
-            self.reassign(source.size);
-        } else {
-            self.drafts.retain(|draft| draft.size != source.size);
+        if let Some(source) = self.sources.remove(&peer) {
+            self.reassign(now, source.size);
         }
     }
 
@@ -119,6 +126,7 @@ impl Metadata {
         if self.whole {
             return Vec::new();
         }
+        self.open_drafts(now);
         let mut questions = Vec::new();
         // One of each in turn, so that the first does not get all.
         for _ in 0..ASKED_MAX {
@@ -126,7 +134,7 @@ impl Metadata {
             for (peer, source) in &mut self.sources {
                 let draft = self.drafts.iter_mut().find(|draft| draft.size == source.size);
                 let Some(draft) = draft.filter(|draft| draft.asks(*peer)) else { continue };
-                if now < source.rests_until || source.asked.len() >= ASKED_MAX {
+                if !source.is_ready(now) || source.asked.len() >= ASKED_MAX {
                     continue;
                 }
                 let idle = source.asked.is_empty();
@@ -146,14 +154,71 @@ impl Metadata {
         questions
     }
 
+    /// Begins drafts of sizes that somebody would send now, the size that most say first; those
+    /// for which nobody does make room.
+    fn open_drafts(&mut self, now: Time) {
+        let mut said = BTreeMap::<u32, usize>::new();
+        for source in self.sources.values().filter(|source| source.is_ready(now)) {
+            *said.entry(source.size).or_default() += 1;
+        }
+        let mut wanted: Vec<(usize, u32)> = said
+            .iter()
+            .filter(|(size, _)| !self.drafts.iter().any(|draft| draft.size == **size))
+            .map(|(size, count)| (*count, *size))
+            .collect();
+        wanted.sort_unstable_by_key(|(count, size)| (std::cmp::Reverse(*count), *size));
+        for (_, size) in wanted {
+            while !self.has_room_for(size) {
+                let idle = self.drafts.iter().position(|draft| !said.contains_key(&draft.size));
+                let Some(idle) = idle else { break };
+                self.drop_draft(idle);
+            }
+            if self.has_room_for(size) {
+                self.drafts.push(Draft::new(size));
+            }
+        }
+    }
+
+    fn has_room_for(&self, size: u32) -> bool {
+        let bytes: u32 = self.drafts.iter().map(|draft| draft.size).sum();
+        self.drafts.len() < DRAFTS_MAX && bytes + size <= DRAFTS_BYTES_MAX
+    }
+
+    fn drop_draft(&mut self, at: usize) {
+        let draft = self.drafts.remove(at);
+        for source in self.sources.values_mut().filter(|source| source.size == draft.size) {
+            source.asked.clear();
+        }
+    }
+
     /// `peer` will not send `piece`.
     pub(super) fn refused(&mut self, now: Time, peer: PeerId, piece: u32) {
         let Some(source) = self.sources.get_mut(&peer) else { return };
-        source.rests_until = now + REST_US;
         if source.asked.remove(&piece) {
             let size = source.size;
             self.unask(size, piece);
+            self.failed(now, peer);
         }
+    }
+
+    /// `peer` did not send what it was asked for; of several failures at once, one counts.
+    fn failed(&mut self, now: Time, peer: PeerId) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        if now >= source.rests_until {
+            source.failures += 1;
+        }
+        source.rests_until = now + REST_US;
+        if source.failures >= FAILURES_MAX {
+            self.give_up(now, peer);
+        }
+    }
+
+    fn give_up(&mut self, now: Time, peer: PeerId) {
+        self.spare(peer);
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        source.given_up = true;
+        let size = source.size;
+        self.reassign(now, size);
     }
 
     /// `peer` sent `piece` of an info dictionary of `size` bytes.
@@ -163,7 +228,7 @@ impl Metadata {
         peer: PeerId,
         piece: u32,
         size: u32,
-        data: Bytes,
+        data: &[u8],
     ) -> Came {
         let Some(source) = self.sources.get_mut(&peer).filter(|_| !self.whole) else {
             return Came::Taken;
@@ -171,7 +236,7 @@ impl Metadata {
         if !source.asked.remove(&piece) {
             return Came::Taken;
         }
-        (source.since, source.silences) = (now, 0);
+        (source.since, source.failures) = (now, 0);
         let said = source.size;
         self.unask(said, piece);
         let at = self.drafts.iter().position(|draft| draft.size == said);
@@ -183,54 +248,62 @@ impl Metadata {
         if !draft.asks(peer) {
             return Came::Taken;
         }
-        draft.pieces[piece as usize].came.get_or_insert((peer, data));
+        self.taken += 1;
+        // A copy: the message that it is part of may be as large as a frame.
+        let slot = &mut draft.pieces[piece as usize].came;
+        slot.get_or_insert_with(|| (peer, Bytes::copy_from_slice(data)));
         if draft.pieces.iter().any(|piece| piece.came.is_none()) {
             return Came::Taken;
         }
-        self.judged(at)
+        self.judged(now, at)
     }
 
     /// A draft is whole.
-    fn judged(&mut self, at: usize) -> Came {
+    fn judged(&mut self, now: Time, at: usize) -> Came {
         let draft = &mut self.drafts[at];
         let pieces: Vec<(PeerId, Bytes)> =
             draft.pieces.iter_mut().filter_map(|piece| piece.came.take()).collect();
         let parts: Vec<&[u8]> = pieces.iter().map(|(_, bytes)| &bytes[..]).collect();
         let whole = Bytes::from(parts.concat());
+        let digests = pieces.iter().map(|(peer, bytes)| (*peer, InfoHashV1::of(bytes)));
+        let copy: Vec<(PeerId, InfoHashV1)> = digests.collect();
         if self.hashes.are_of(&whole) {
-            let liars = draft.suspects.iter().zip(&pieces).filter(|(bad, good)| bad.1 != good.1);
+            let liars = draft.suspects.iter().zip(&copy).filter(|(bad, good)| bad.1 != good.1);
             let liars: BTreeSet<PeerId> = liars.map(|(bad, _)| bad.0).collect();
             self.whole = true;
             self.drafts.clear();
             return Came::Whole(whole, liars.into_iter().collect());
         }
-        let senders: BTreeSet<PeerId> = pieces.iter().map(|(peer, _)| *peer).collect();
+        let senders: BTreeSet<PeerId> = copy.iter().map(|(peer, _)| *peer).collect();
         if senders.len() == 1 {
             return Came::Bad(senders.into_iter().collect());
         }
-        draft.suspects = pieces;
+        (draft.suspects, draft.alone) = (copy, None);
         let size = draft.size;
-        draft.alone = None;
-        self.reassign(size);
+        self.reassign(now, size);
         Came::Bad(Vec::new())
     }
 
-    /// If a draft is to come from one peer alone and that one is gone, the next is asked: first of
-    /// those that sent a part of the copy that was bad.
-    fn reassign(&mut self, size: u32) {
+    /// If a draft is to come from one peer alone and that one is gone or given up, the next is
+    /// asked, of those that sent a part of the copy that was bad. If none is left, everybody is.
+    fn reassign(&mut self, now: Time, size: u32) {
         let Some(draft) = self.drafts.iter_mut().find(|draft| draft.size == size) else { return };
-        let here = |peer: &PeerId| self.sources.get(peer).is_some_and(|s| s.size == size);
-        if draft.suspects.is_empty() || draft.alone.as_ref().is_some_and(here) {
+        let here =
+            |peer: &PeerId| self.sources.get(peer).is_some_and(|s| s.size == size && !s.given_up);
+        if draft.suspects.is_empty() || draft.alone.is_some_and(|(peer, _)| here(&peer)) {
             return;
         }
-        let suspect = draft.suspects.iter().map(|(peer, _)| *peer).find(|peer| here(peer));
-        draft.alone = suspect;
+        let next = draft.suspects.iter().map(|(peer, _)| *peer).find(|peer| here(peer));
+        if next.is_none() {
+            draft.suspects.clear();
+        }
+        draft.alone = next.map(|peer| (peer, now));
         for piece in &mut draft.pieces {
             piece.came = None;
         }
     }
 
-    /// Who was silent for too long is let alone for a while.
+    /// Who was silent for too long is let alone for a while, and who takes too long alone for good.
     pub(super) fn look(&mut self, now: Time) {
         let silent =
             |source: &Source| !source.asked.is_empty() && now.since_us(source.since) >= PATIENCE_US;
@@ -238,13 +311,10 @@ impl Metadata {
         let silent: Vec<PeerId> = silent.map(|(peer, _)| *peer).collect();
         for peer in silent {
             self.spare(peer);
-            let Some(source) = self.sources.get_mut(&peer) else { continue };
-            source.rests_until = now + REST_US;
-            source.silences += 1;
-            if source.silences >= SILENCES_MAX {
-                self.left(peer);
-            }
+            self.failed(now, peer);
         }
+        let late: Vec<PeerId> = self.drafts.iter().filter_map(|draft| draft.late(now)).collect();
+        late.into_iter().for_each(|peer| self.give_up(now, peer));
     }
 
     /// What `peer` was asked for is to be asked of others.
@@ -264,6 +334,12 @@ impl Metadata {
     }
 }
 
+impl Source {
+    fn is_ready(&self, now: Time) -> bool {
+        !self.given_up && now >= self.rests_until
+    }
+}
+
 impl Draft {
     fn new(size: u32) -> Self {
         let count = (size as usize).div_ceil(METADATA_PIECE_BYTES);
@@ -272,7 +348,13 @@ impl Draft {
     }
 
     fn asks(&self, peer: PeerId) -> bool {
-        self.alone.is_none_or(|alone| alone == peer)
+        self.alone.is_none_or(|(alone, _)| alone == peer)
+    }
+
+    /// Who is asked alone, if it takes too long.
+    fn late(&self, now: Time) -> Option<PeerId> {
+        let most_us = ALONE_US + u64::from(self.size) * SECOND_US / ALONE_BYTES_A_SECOND;
+        self.alone.filter(|(_, since)| now.since_us(*since) >= most_us).map(|(peer, _)| peer)
     }
 
     fn fits(&self, piece: u32, bytes: usize) -> bool {
@@ -294,7 +376,6 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::torrent::InfoHashV1;
 
     const A: PeerId = PeerId(1);
     const B: PeerId = PeerId(2);
@@ -330,11 +411,11 @@ mod tests {
                 let good = part(raw, piece);
                 let lies = liars.contains(&peer);
                 let data = if lies { Bytes::from(vec![0; good.len()]) } else { good };
-                match metadata.came(now, peer, piece, raw.len() as u32, data) {
+                match metadata.came(now, peer, piece, raw.len() as u32, &data) {
                     Came::Taken => {}
                     Came::Wrong => panic!("piece {piece} of {peer:?} does not fit"),
                     Came::Bad(liars) => {
-                        liars.iter().for_each(|liar| metadata.left(*liar));
+                        liars.iter().for_each(|liar| metadata.left(now, *liar));
                         played.blamed.extend(liars);
                     }
                     Came::Whole(whole, liars) => {
@@ -398,7 +479,8 @@ mod tests {
         assert!(questions.iter().all(|(peer, _)| *peer != A), "too large: {questions:?}");
         let mut whole = None;
         for (peer, piece) in questions.into_iter().filter(|(peer, _)| *peer == C) {
-            let came = metadata.came(Time(1), peer, piece, raw.len() as u32, part(&raw, piece));
+            let part = part(&raw, piece);
+            let came = metadata.came(Time(1), peer, piece, raw.len() as u32, &part);
             if let Came::Whole(bytes, _) = came {
                 whole = Some(bytes);
             }
@@ -428,7 +510,7 @@ mod tests {
             let mut metadata = metadata(&raw);
             metadata.offered(Time(0), A, size);
             assert_eq!(metadata.questions(Time(0)).len(), 2);
-            let came = metadata.came(Time(1), A, 1, said, Bytes::from(vec![0; bytes]));
+            let came = metadata.came(Time(1), A, 1, said, &vec![0; bytes]);
             assert_eq!(came, Came::Wrong, "{said} {bytes}");
         }
     }
@@ -438,8 +520,110 @@ mod tests {
         let raw = raw(1);
         let mut metadata = metadata(&raw);
         metadata.offered(Time(0), A, raw.len() as u32);
-        assert_eq!(metadata.came(Time(0), A, 0, raw.len() as u32, raw.clone()), Came::Taken);
-        assert_eq!(metadata.came(Time(0), B, 0, raw.len() as u32, raw), Came::Taken);
+        assert_eq!(metadata.came(Time(0), A, 0, raw.len() as u32, &raw), Came::Taken);
+        assert_eq!(metadata.came(Time(0), B, 0, raw.len() as u32, &raw), Came::Taken);
         assert_eq!(metadata.questions(Time(0)), [(A, 0)]);
+    }
+
+    /// What is asked for from `from` on, looked at four times a second as the engine does; whether
+    /// `peer` is asked within `seconds`, while others refuse or are silent.
+    fn is_asked_within(
+        metadata: &mut Metadata,
+        peer: PeerId,
+        seconds: u64,
+        mut answer: impl FnMut(&mut Metadata, Time, PeerId, u32),
+    ) -> bool {
+        for tick in 0..seconds * 4 {
+            let now = Time(tick * SECOND_US / 4);
+            metadata.look(now);
+            for (asked, piece) in metadata.questions(now) {
+                if asked == peer {
+                    return true;
+                }
+                answer(metadata, now, asked, piece);
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn sizes_that_nobody_sends_for_make_room() {
+        let raw = raw(3);
+        for refuse in [true, false] {
+            let mut metadata = metadata(&raw);
+            for liar in 0..DRAFTS_MAX as u32 {
+                metadata.offered(Time(0), PeerId(10 + liar), 1000 + liar);
+            }
+            assert_eq!(metadata.questions(Time(0)).len(), DRAFTS_MAX);
+            metadata.offered(Time(0), C, raw.len() as u32);
+            let asked = is_asked_within(&mut metadata, C, 60, |metadata, now, liar, piece| {
+                if refuse {
+                    metadata.refused(now, liar, piece);
+                }
+            });
+            assert!(asked, "refuse: {refuse}");
+        }
+    }
+
+    #[test]
+    fn large_sizes_that_are_lies_do_not_take_all_the_memory() {
+        let raw = raw(3);
+        let mut metadata = metadata(&raw);
+        for liar in 0..DRAFTS_MAX as u32 {
+            metadata.offered(Time(0), PeerId(10 + liar), METADATA_BYTES_MAX - liar);
+        }
+        metadata.questions(Time(0));
+        let held: u32 = metadata.drafts.iter().map(|draft| draft.size).sum();
+        assert!(held <= DRAFTS_BYTES_MAX, "{held}");
+    }
+
+    /// A bad copy of two peers, of which `first` is asked alone next.
+    fn suspected(raw: &Bytes) -> (Metadata, PeerId, PeerId) {
+        let mut metadata = metadata(raw);
+        for peer in [A, B] {
+            metadata.offered(Time(0), peer, raw.len() as u32);
+        }
+        for (peer, piece) in metadata.questions(Time(0)) {
+            let zeros = vec![0; part(raw, piece).len()];
+            metadata.came(Time(0), peer, piece, raw.len() as u32, &zeros);
+        }
+        let first = metadata.drafts[0].alone.expect("one is asked alone").0;
+        (metadata, first, if first == A { B } else { A })
+    }
+
+    #[test]
+    fn whoever_is_asked_alone_can_not_hold_it_up() {
+        let raw = raw(4);
+        let (mut metadata, _, second) = suspected(&raw);
+        let refuses = |metadata: &mut Metadata, now, peer, piece| {
+            metadata.refused(now, peer, piece);
+        };
+        assert!(is_asked_within(&mut metadata, second, 60, refuses), "it refuses");
+        let (mut metadata, _, second) = suspected(&raw);
+        assert!(is_asked_within(&mut metadata, second, 60, |_, _, _, _| {}), "it is silent");
+        // It sends a piece again and again, and never the last.
+        let (mut metadata, _, second) = suspected(&raw);
+        let mut sent = 0;
+        let drips = |metadata: &mut Metadata, now, peer, piece| {
+            sent += 1;
+            if piece < 3 {
+                metadata.came(now, peer, piece, raw.len() as u32, &part(&raw, piece));
+            }
+        };
+        assert!(is_asked_within(&mut metadata, second, 60, drips), "it drips");
+        assert!(sent > 0);
+    }
+
+    #[test]
+    fn a_message_that_is_larger_than_its_piece_is_not_kept() {
+        let raw = raw(2);
+        let mut metadata = metadata(&raw);
+        metadata.offered(Time(0), A, raw.len() as u32);
+        metadata.questions(Time(0));
+        let message = Bytes::from([vec![0; 1 << 20], part(&raw, 0).to_vec()].concat());
+        let data = message.slice(1 << 20..);
+        metadata.came(Time(0), A, 0, raw.len() as u32, &data);
+        drop(data);
+        assert!(message.is_unique(), "a slice of it is held");
     }
 }

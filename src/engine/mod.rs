@@ -546,7 +546,7 @@ impl Engine {
         }
         let Some(session) = self.sessions.remove(&peer) else { return };
         if let Some(metadata) = &mut self.metadata {
-            metadata.left(peer);
+            metadata.left(now, peer);
         }
         let (addr, known_as) = (session.addr, session.known_as);
         self.tally.ended(now, &session, self.finders_of(&session), &why);

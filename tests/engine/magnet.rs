@@ -13,7 +13,7 @@ const PIECES: usize = 900;
 /// Where these peers want `ut_metadata`.
 const THEIR_ID: u8 = 7;
 
-fn raw(private: bool) -> Bytes {
+pub(super) fn raw(private: bool) -> Bytes {
     let length = PIECES * 2 * BLOCK as usize;
     let mut raw =
         format!("d6:lengthi{length}e4:name1:x12:piece lengthi{}e", 2 * BLOCK).into_bytes();
@@ -30,7 +30,7 @@ fn unknown(raw: &[u8]) -> Told {
 }
 
 /// A peer that has the metadata, says so, and unchokes us.
-fn holder(told: &mut Told, n: u8, size: usize) -> (PeerId, Vec<u32>) {
+pub(super) fn holder(told: &mut Told, n: u8, size: usize) -> (PeerId, Vec<u32>) {
     let peer = told.peer(n);
     assert!(told.said(peer).contains(&Message::Interested), "{:?}", told.out);
     told.tell(Input::Received(peer, Message::Unchoke));
@@ -83,7 +83,7 @@ fn content(info: Arc<Info>) -> Input {
 }
 
 /// What is known once both pieces came.
-fn whole(told: &mut Told, peer: PeerId, raw: &Bytes) -> Arc<Info> {
+pub(super) fn whole(told: &mut Told, peer: PeerId, raw: &Bytes) -> Arc<Info> {
     told.tell(Input::Received(peer, piece(raw, 0)));
     assert_eq!(learned(told), None);
     told.tell(Input::Received(peer, piece(raw, 1)));

@@ -1,12 +1,13 @@
 //! Nodes of the DHT (BEP 5): whom peers are told of, and whom they tell of.
 
+use super::magnet::{holder, raw, whole};
 use super::{BLOCK, InOrder, PIECES, Told};
 use crate::plugins::silent;
 use rtor::engine::time::SECOND_US;
 use rtor::engine::{Config, Content, Event, Guest, Input, Output, PeerId};
 use rtor::host::Registry;
 use rtor::sim::torrent_of;
-use rtor::torrent::{Bitfield, Info};
+use rtor::torrent::{Bitfield, Info, InfoHashV1, InfoHashes};
 use rtor::wire::Message;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -144,4 +145,16 @@ fn a_magnet_that_turns_out_to_be_private_has_no_nodes_from_then_on() {
     let found = Input::NodeFound(SocketAddr::from(([10, 0, 0, 9], 2)));
     let inputs = [Input::Received(peer, Message::Port(7000)), found];
     assert!(asked(&mut told, inputs).is_empty());
+}
+
+#[test]
+fn a_magnet_that_turns_out_to_be_private_has_no_nodes_while_its_store_is_made() {
+    let raw = raw(true);
+    let hashes = InfoHashes { v1: Some(InfoHashV1::of(&raw)), v2: None };
+    let mut told = with("10.0.0.8:1", Info::unknown(hashes));
+    let (peer, _) = holder(&mut told, 1, raw.len());
+    assert!(whole(&mut told, peer, &raw).private);
+    let found = Input::NodeFound(SocketAddr::from(([10, 0, 0, 9], 2)));
+    let inputs = [Input::Received(peer, Message::Port(7000)), found];
+    assert!(asked(&mut told, inputs).is_empty(), "{:?}", told.out);
 }

@@ -84,7 +84,7 @@ impl Quiet {
     }
 }
 
-/// A torrent of one file; rtor finds `client` by the DHT alone.
+/// rtor finds `client` by the DHT alone: with the torrent, and with nothing but its info hash.
 #[track_caller]
 fn found_through_the_dht(client: Client) {
     let quiet = Quiet::new(MIB);
@@ -98,6 +98,10 @@ fn found_through_the_dht(client: Client) {
     let ran = quiet.get(&args).run().exited(0);
     let peer = quiet.found(&ran, &seeder.addr().to_string());
     assert_eq!(peer["found_by"], json!(["dht"]), "{peer}");
+    let info_hash = quiet.torrent.info_hash_v1().expect("it is v1");
+    let get = Rtor::new(&quiet.run, ["get", info_hash, "--output", "again", "--timeout", "90s"]);
+    get.args(args).within(&quiet.net).run().exited(0);
+    same(&quiet.content.path(), &quiet.run.join("again").join(quiet.content.name()));
 }
 
 #[test]
@@ -123,19 +127,6 @@ fn a_seeder_is_found_through_the_dht_of_ipv6() {
     let node = dht.node.to_string();
     let args = ["--discover", "dht", "--dht-bootstrap", &node, "--listen", "[fd77::6]:6881"];
     let ran = quiet.get(&args).run().exited(0);
-    let peer = quiet.found(&ran, &seeder.addr().to_string());
-    assert_eq!(peer["found_by"], json!(["dht"]), "{peer}");
-}
-
-#[test]
-fn an_info_hash_alone_is_enough() {
-    let quiet = Quiet::new(MIB);
-    let dht = Dht::start(&quiet.net, false);
-    let seeder = Client::Libtorrent.start(&quiet.net, OTHERS[0], &quiet.seed().dht(dht.node));
-    let info_hash = quiet.torrent.info_hash_v1().expect("it is v1");
-    let node = dht.node.to_string();
-    let args = ["get", info_hash, "--output", "out", "--dht-bootstrap", &node, "--listen", LISTEN];
-    let ran = Rtor::new(&quiet.run, args).within(&quiet.net).run().exited(0);
     let peer = quiet.found(&ran, &seeder.addr().to_string());
     assert_eq!(peer["found_by"], json!(["dht"]), "{peer}");
 }

@@ -80,6 +80,15 @@ fn a_dead_tracker_is_said_to_be_so_beside_one_that_counts() {
 }
 
 #[test]
+fn a_magnet_that_nobody_has_is_given_up() {
+    let swarm = Swarm::new(&[], one_file(MIB, 64 * KIB));
+    let hash = swarm.torrent.info_hash_v1().expect("a v1 torrent");
+    let ran = swarm.rtor(["analyze", hash, "--swarm", "--timeout", "1s"]).run().exited(1);
+    assert!(ran.stdout.is_empty(), "{}", ran.text());
+    assert!(ran.stderr.contains("within 1s: --timeout waits longer"), "{}", ran.stderr);
+}
+
+#[test]
 fn nobody_at_all_is_no_failure() {
     let swarm = Swarm::new(&[], one_file(MIB, 64 * KIB));
     let seen = surveyed(&swarm, swarm.torrent.arg(), &["--timeout", "4s"]);
