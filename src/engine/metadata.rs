@@ -8,9 +8,9 @@
 //! sends for makes room for another size: liars can take time, but not all of it.
 
 use super::PeerId;
+use super::draft::Draft;
 use super::time::{SECOND_US, Time};
 use crate::torrent::{InfoHashV1, InfoHashes};
-use crate::wire::metadata::METADATA_PIECE_BYTES;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,10 +29,6 @@ const PATIENCE_US: u64 = 4 * SECOND_US;
 const REST_US: u64 = 3 * SECOND_US;
 /// After so many silences and refusals in a row a peer is given up.
 const FAILURES_MAX: u32 = 5;
-/// How long a peer that is asked alone may take: so long, and by its rate at the least.
-const ALONE_US: u64 = 30 * SECOND_US;
-const ALONE_BYTES_A_SECOND: u64 = 32 << 10;
-
 /// What came of a piece.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Came {
@@ -68,23 +64,6 @@ struct Source {
     failures: u32,
     /// It is not asked any more.
     given_up: bool,
-}
-
-/// What is there of an info dictionary of some size.
-#[derive(Debug)]
-struct Draft {
-    size: u32,
-    pieces: Vec<Piece>,
-    /// Only this peer is asked, since then.
-    alone: Option<(PeerId, Time)>,
-    /// A copy that was bad: who sent which piece, by its SHA-1.
-    suspects: Vec<(PeerId, InfoHashV1)>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Piece {
-    came: Option<(PeerId, Bytes)>,
-    asked_of: u8,
 }
 
 impl Metadata {
@@ -340,42 +319,10 @@ impl Source {
     }
 }
 
-impl Draft {
-    fn new(size: u32) -> Self {
-        let count = (size as usize).div_ceil(METADATA_PIECE_BYTES);
-        let pieces = vec![Piece::default(); count];
-        Self { size, pieces, alone: None, suspects: Vec::new() }
-    }
-
-    fn asks(&self, peer: PeerId) -> bool {
-        self.alone.is_none_or(|(alone, _)| alone == peer)
-    }
-
-    /// Who is asked alone, if it takes too long.
-    fn late(&self, now: Time) -> Option<PeerId> {
-        let most_us = ALONE_US + u64::from(self.size) * SECOND_US / ALONE_BYTES_A_SECOND;
-        self.alone.filter(|(_, since)| now.since_us(*since) >= most_us).map(|(peer, _)| peer)
-    }
-
-    fn fits(&self, piece: u32, bytes: usize) -> bool {
-        let start = piece as usize * METADATA_PIECE_BYTES;
-        let rest = (self.size as usize).checked_sub(start);
-        rest.is_some_and(|rest| rest > 0 && bytes == rest.min(METADATA_PIECE_BYTES))
-    }
-
-    /// The next piece to ask for, of those that fewer than `asked_of_max` peers are asked for: the
-    /// one that the fewest are.
-    fn next(&self, asked_of_max: u8) -> Option<u32> {
-        let missing = (0_u32..)
-            .zip(&self.pieces)
-            .filter(|(_, piece)| piece.came.is_none() && piece.asked_of < asked_of_max);
-        missing.min_by_key(|(number, piece)| (piece.asked_of, *number)).map(|(number, _)| number)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::metadata::METADATA_PIECE_BYTES;
 
     const A: PeerId = PeerId(1);
     const B: PeerId = PeerId(2);

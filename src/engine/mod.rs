@@ -7,6 +7,7 @@
 
 mod arrival;
 mod choker;
+mod draft;
 mod early;
 mod guests;
 mod input;
