@@ -19,6 +19,7 @@ mod by_hand;
 mod clients;
 mod create;
 mod decode;
+mod demo;
 mod engine;
 mod interop;
 mod manifest;

@@ -60,7 +60,7 @@ everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_clas
 everyone.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1 << lt.session.global_peer_class_id)
 session.set_peer_class_filter(everyone)
 
-if job["magnet"]:
+if job.get("magnet"):
     params = lt.parse_magnet_uri(job["magnet"])
 else:
     params = lt.load_torrent_file(job["torrent"])

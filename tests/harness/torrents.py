@@ -46,7 +46,7 @@ if sum(map(len, job["trackers"])) > 1:
     outer[b"announce-list"] = [[url.encode() for url in tier] for tier in job["trackers"]]
 if job["web_seeds"]:
     outer[b"url-list"] = [url.encode() for url in job["web_seeds"]]
-if job["nodes"]:
+if job.get("nodes"):
     outer[b"nodes"] = [[host.encode(), port] for host, port in job["nodes"]]
 data = lt.bencode(outer)
 assert hashes(data) == hashes(before), "the info dictionary has changed"
