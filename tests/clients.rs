@@ -12,8 +12,6 @@ const TRACKER: &str = "10.77.0.2";
 const SEEDER: &str = "10.77.0.3";
 const LEECH: &str = "10.77.0.4";
 const PATIENCE: Duration = Duration::from_secs(60);
-/// libtorrent waits a minute (`request_timeout`) for what an evil peer owes before it asks another.
-const EVIL_PATIENCE: Duration = Duration::from_secs(180);
 
 /// `seeder` to `leech` through a tracker at `url`.
 fn hand_over(seeder: Client, leech: Client, url: &str) {
@@ -122,7 +120,7 @@ fn libtorrent_completes_beside_every_evil_peer() {
     }
     let seeder = Client::Aria2.start(&net, SEEDER, &Job::seed(&torrent, &content).max_up(2 * MIB));
     let leech = Client::Libtorrent.start(&net, LEECH, &job.peer(seeder.addr()));
-    complete(&*leech, EVIL_PATIENCE);
+    complete(&*leech, PATIENCE);
     let taken_in: usize = evil.iter().map(|peer| peer.count("connected")).sum();
     assert!(taken_in >= evil.len(), "only {taken_in} connections to {} evil peers", evil.len());
 }

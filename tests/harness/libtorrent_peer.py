@@ -22,6 +22,7 @@ TICK_S = 0.05
 SILENCE_S = 0.5
 # Who comes later hears of it soon.
 LSD_INTERVAL_S = 2
+REQUEST_TIMEOUT_S = 15
 DHT_INTERVAL_S = 1
 
 job = json.loads(sys.argv[1])
@@ -46,6 +47,9 @@ session = lt.session(
         "announce_to_all_trackers": True,
         "announce_to_all_tiers": True,
         "rate_limit_ip_overhead": False,
+        # What a silent peer owes is asked of another after so long, and not after a minute, which is
+        # as long as a test waits.
+        "request_timeout": REQUEST_TIMEOUT_S,
         "upload_rate_limit": job["max_up"],
         "download_rate_limit": job["max_down"],
         "alert_mask": lt.alert.category_t.error_notification
