@@ -12,7 +12,7 @@ import time
 
 import libtorrent as lt
 
-from libtorrent_settings import DHT_OF_NEIGHBOURS, TRACKER_AND_TCP_ONLY
+from libtorrent_settings import DHT_OF_NEIGHBOURS, TRACKER_AND_TCP_ONLY, whole
 
 # Between two looks.
 TICK_S = 0.2
@@ -44,14 +44,7 @@ def session(listen):
 
 nodes = [session(listen) for listen in job["nodes"]]
 seeding = session(job["seeder"])
-params = lt.load_torrent_file(job["torrent"])
-params.save_path = job["data"]
-params.trackers = []
-params.have_pieces = [True] * params.ti.num_pieces()
-params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-params.flags |= (
-    lt.torrent_flags.no_verify_files | lt.torrent_flags.disable_lsd | lt.torrent_flags.disable_pex
-)
+params = whole(job["torrent"], job["data"])
 torrent = seeding.add_torrent(params)
 info_hash = params.ti.info_hash()
 

@@ -2,6 +2,8 @@
 the tracker finds peers, no port is mapped, and TCP alone is spoken (it would try uTP first, for
 4.5 s)."""
 
+import libtorrent as lt
+
 TRACKER_AND_TCP_ONLY = {
     "enable_dht": False,
     "enable_lsd": False,
@@ -23,3 +25,22 @@ DHT_OF_NEIGHBOURS = {
     "dht_block_ratelimit": 1000,
     "dht_upload_rate_limit": 1_000_000,
 }
+
+
+def whole(torrent, data):
+    """A torrent that is all there in `data`, and that only trackers and the DHT speak of.
+
+    Its content is trusted (`no_verify_files`), as it was hashed when the torrent was made; else the
+    first client of a bench would wait for hashes that the others get for nothing.
+    """
+    params = lt.load_torrent_file(torrent)
+    params.save_path = data
+    params.trackers = []
+    params.have_pieces = [True] * params.ti.num_pieces()
+    params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    params.flags |= (
+        lt.torrent_flags.no_verify_files
+        | lt.torrent_flags.disable_lsd
+        | lt.torrent_flags.disable_pex
+    )
+    return params

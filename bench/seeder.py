@@ -12,7 +12,7 @@ import sys
 
 import libtorrent as lt
 
-from libtorrent_settings import TRACKER_AND_TCP_ONLY
+from libtorrent_settings import TRACKER_AND_TCP_ONLY, whole
 
 # A limit of 0 is none.
 job = json.loads(sys.argv[1])
@@ -46,17 +46,8 @@ def seeder(addr, bytes_per_second):
     everyone = lt.ip_filter()
     everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_class_id)
     session.set_peer_class_filter(everyone)
-    params = lt.load_torrent_file(job["torrent"])
-    params.save_path = job["data"]
-    params.trackers = []
-    params.have_pieces = [True] * params.ti.num_pieces()
-    params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-    params.flags |= (
-        lt.torrent_flags.no_verify_files
-        | lt.torrent_flags.disable_dht
-        | lt.torrent_flags.disable_lsd
-        | lt.torrent_flags.disable_pex
-    )
+    params = whole(job["torrent"], job["data"])
+    params.flags |= lt.torrent_flags.disable_dht
     return session, session.add_torrent(params)
 
 
