@@ -1,11 +1,11 @@
 //! [`scrape`]: asks trackers for the counts of a swarm, without taking part in it.
 
 use super::errands::Errands;
-use crate::engine::{Guest, Input};
+use crate::engine::{Guest, Input, found_of, reply_of};
 use crate::net::http::Http;
 use crate::net::{Datagrams, FACTS_WAITING_MAX, Fact as Socket, Proxy};
 use rtor_plugin::Level;
-use rtor_plugin::discovery::{Answer, Fact, Reply, Tracker, Wish};
+use rtor_plugin::discovery::{Answer, Fact, Tracker, Wish};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -141,17 +141,11 @@ impl Asking {
     fn answered(&mut self, input: &Input) {
         match input {
             Input::HttpReplied(guest, ticket, reply) => {
-                let reply = match reply {
-                    Ok((status, body)) => Reply::Answered(*status, body),
-                    Err(why) => Reply::Unreachable(why),
-                };
+                let reply = reply_of(reply);
                 self.tell(*guest, &Fact::HttpReply { ticket: *ticket, reply });
             }
             Input::Resolved(guest, ticket, found) => {
-                let (addrs, problem) = match found {
-                    Ok(addrs) => (addrs.iter().copied().map(Into::into).collect(), ""),
-                    Err(why) => (Vec::new(), why.as_str()),
-                };
+                let (addrs, problem) = found_of(found);
                 self.tell(*guest, &Fact::Resolved { ticket: *ticket, addrs: &addrs, problem });
             }
             // Errands bring nothing else.

@@ -36,6 +36,7 @@ pub use input::Input;
 pub use output::{Event, Output, Why};
 pub use tally::{PeerReport, Report};
 pub use time::Time;
+pub use wishes::{found_of, reply_of};
 
 use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Info, PieceIndex};
 use crate::wire::{Fault, Handshake, Message};
@@ -285,7 +286,7 @@ impl Engine {
             Input::HttpReplied(guest, ticket, reply) => {
                 self.http_replied(now, guest, ticket, &reply, out);
             }
-            Input::Resolved(guest, ticket, found) => self.resolved(now, guest, ticket, found, out),
+            Input::Resolved(guest, ticket, found) => self.resolved(now, guest, ticket, &found, out),
             Input::Learned(content) => self.learned(now, *content, out),
             Input::NodeFound(addr) => self.heard_of_node(now, addr, out),
             Input::Woken(guest) => self.tell_guest(now, guest, &Fact::Woken, out),

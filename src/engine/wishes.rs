@@ -45,10 +45,7 @@ impl Engine {
         reply: &Result<(u32, Bytes), String>,
         out: &mut Vec<Output>,
     ) {
-        let reply = match reply {
-            Ok((status, body)) => Reply::Answered(*status, body),
-            Err(why) => Reply::Unreachable(why),
-        };
+        let reply = reply_of(reply);
         self.tell_guest(now, guest, &Fact::HttpReply { ticket, reply }, out);
     }
 
@@ -57,14 +54,11 @@ impl Engine {
         now: Time,
         guest: usize,
         ticket: u64,
-        found: Result<Vec<SocketAddr>, String>,
+        found: &Result<Vec<SocketAddr>, String>,
         out: &mut Vec<Output>,
     ) {
-        let (addrs, problem) = match found {
-            Ok(addrs) => (addrs.into_iter().map(Addr::from).collect(), String::new()),
-            Err(why) => (Vec::new(), why),
-        };
-        let fact = Fact::Resolved { ticket, addrs: &addrs, problem: &problem };
+        let (addrs, problem) = found_of(found);
+        let fact = Fact::Resolved { ticket, addrs: &addrs, problem };
         self.tell_guest(now, guest, &fact, out);
     }
 
@@ -117,5 +111,23 @@ impl Engine {
             // The guests' router keeps this one.
             Wish::Finished => {}
         }
+    }
+}
+
+/// An answer to a guest's HTTP request, or why there is none, as the guest is told of it.
+#[must_use]
+pub fn reply_of(reply: &Result<(u32, Bytes), String>) -> Reply<'_> {
+    match reply {
+        Ok((status, body)) => Reply::Answered(*status, body),
+        Err(why) => Reply::Unreachable(why),
+    }
+}
+
+/// What came of a guest's look-up: addresses, or none and why.
+#[must_use]
+pub fn found_of(found: &Result<Vec<SocketAddr>, String>) -> (Vec<Addr>, &str) {
+    match found {
+        Ok(addrs) => (addrs.iter().copied().map(Addr::from).collect(), ""),
+        Err(why) => (Vec::new(), why),
     }
 }
