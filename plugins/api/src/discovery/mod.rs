@@ -7,6 +7,7 @@ mod fact;
 mod guest;
 pub mod host;
 mod raw;
+pub mod virtual_time;
 mod wish;
 
 pub use fact::{Fact, Reply, Totals, Tracker};

@@ -3,6 +3,7 @@
 use crate::{PLUGIN, SECOND, neighbours};
 use proptest::prelude::*;
 use rtor_plugin::discovery::host::Instance;
+use rtor_plugin::discovery::virtual_time::OnVirtualTime;
 use rtor_plugin::discovery::{Answer, Fact, Totals, Wish};
 use rtor_plugin::{Chance, Level, Services};
 use std::net::SocketAddr;
@@ -93,15 +94,7 @@ impl World {
 
     /// Lets time pass, with a deadline fact whenever the guest asked for one.
     fn pass(&mut self, until_s: u64) {
-        let until_us = until_s * SECOND;
-        while let Some(due) = self.guest.deadline().filter(|&due| due <= until_us) {
-            assert!(due >= self.now_us, "deadlines move forward");
-            self.now_us = due;
-            self.fact(&Fact::Deadline);
-            let next = self.guest.deadline();
-            assert!(next.is_none_or(|next| next > due), "a deadline is dealt with");
-        }
-        self.now_us = until_us;
+        self.pass_until(until_s * SECOND);
     }
 
     /// What was wished since the last time.
@@ -113,6 +106,16 @@ impl World {
     fn quiet(mut self) -> Self {
         self.transcript.clear();
         self
+    }
+}
+
+impl OnVirtualTime for World {
+    fn guest_and_time(&mut self) -> (&mut Instance, &mut u64) {
+        (&mut self.guest, &mut self.now_us)
+    }
+
+    fn tell_deadline(&mut self) {
+        self.fact(&Fact::Deadline);
     }
 }
 

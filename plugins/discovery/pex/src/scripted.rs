@@ -4,6 +4,7 @@ use crate::message::{Contact, Message};
 use crate::{PLUGIN, SECOND, SHARED_MAX, hearing, telling};
 use proptest::prelude::*;
 use rtor_plugin::discovery::host::Instance;
+use rtor_plugin::discovery::virtual_time::OnVirtualTime;
 use rtor_plugin::discovery::{Answer, Fact, Totals, Wish};
 use rtor_plugin::{Addr, Level, Services};
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,21 +116,23 @@ impl World {
 
     /// Lets time pass, with a deadline fact whenever the guest asked for one.
     fn pass(&mut self, until_s: u64) {
-        let until_us = until_s * SECOND;
-        while let Some(due) = self.guest.deadline().filter(|&due| due <= until_us) {
-            assert!(due >= self.now_us, "deadlines move forward");
-            self.now_us = due;
-            self.fact(&Fact::Deadline);
-            let next = self.guest.deadline();
-            assert!(next.is_none_or(|next| next > due), "a deadline is dealt with");
-        }
-        self.now_us = until_us;
+        self.pass_until(until_s * SECOND);
     }
 
     /// What was wished since the last time.
     #[track_caller]
     fn expect(&mut self, lines: &[&str]) {
         assert_eq!(std::mem::take(&mut self.transcript), lines);
+    }
+}
+
+impl OnVirtualTime for World {
+    fn guest_and_time(&mut self) -> (&mut Instance, &mut u64) {
+        (&mut self.guest, &mut self.now_us)
+    }
+
+    fn tell_deadline(&mut self) {
+        self.fact(&Fact::Deadline);
     }
 }
 

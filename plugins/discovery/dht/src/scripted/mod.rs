@@ -11,6 +11,7 @@ use crate::server::AMPLIFICATION_MAX;
 use proptest::prelude::*;
 use rtor_plugin::SecretChance;
 use rtor_plugin::discovery::host::Instance;
+use rtor_plugin::discovery::virtual_time::OnVirtualTime;
 use rtor_plugin::discovery::{Answer, Fact, Totals, Wish};
 use rtor_plugin::{Level, Services};
 use std::net::{IpAddr, SocketAddr};
@@ -93,14 +94,7 @@ impl Guest {
     }
 
     fn pass(&mut self, until_us: u64) {
-        while let Some(due) = self.guest.deadline().filter(|&due| due <= until_us) {
-            assert!(due >= self.now_us, "deadlines move forward");
-            self.now_us = due;
-            self.fact(&Fact::Deadline);
-            let next = self.guest.deadline();
-            assert!(next.is_none_or(|next| next > due), "a deadline is dealt with");
-        }
-        self.now_us = until_us;
+        self.pass_until(until_us);
     }
 
     /// The datagrams sent since the last time.
@@ -121,6 +115,16 @@ impl Guest {
                 _ => None,
             })
             .collect()
+    }
+}
+
+impl OnVirtualTime for Guest {
+    fn guest_and_time(&mut self) -> (&mut Instance, &mut u64) {
+        (&mut self.guest, &mut self.now_us)
+    }
+
+    fn tell_deadline(&mut self) {
+        self.fact(&Fact::Deadline);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::PLUGIN;
 use rtor_plugin::discovery::host::Instance;
+use rtor_plugin::discovery::virtual_time::OnVirtualTime;
 use rtor_plugin::discovery::{Answer, Fact, Reply, Totals, Tracker, Wish};
 use rtor_plugin::{Addr, Level, Services};
 use std::collections::BTreeMap;
@@ -143,15 +144,7 @@ impl World {
 
     /// Lets time pass, with a deadline fact whenever the guest asked for one.
     pub(super) fn pass(&mut self, until_s: u64) {
-        let until_us = until_s * 1_000_000;
-        while let Some(due) = self.guest.deadline().filter(|&due| due <= until_us) {
-            assert!(due >= self.now_us, "deadlines move forward");
-            self.now_us = due;
-            self.fact(&Fact::Deadline);
-            let next = self.guest.deadline();
-            assert!(next.is_none_or(|next| next > due), "a deadline is dealt with");
-        }
-        self.now_us = until_us;
+        self.pass_until(until_s * 1_000_000);
     }
 
     pub(super) fn get_answered(&mut self, base: &str, status: u32, body: &[u8]) {
@@ -199,6 +192,16 @@ impl World {
     pub(super) fn quiet(mut self) -> Self {
         self.transcript.clear();
         self
+    }
+}
+
+impl OnVirtualTime for World {
+    fn guest_and_time(&mut self) -> (&mut Instance, &mut u64) {
+        (&mut self.guest, &mut self.now_us)
+    }
+
+    fn tell_deadline(&mut self) {
+        self.fact(&Fact::Deadline);
     }
 }
 
