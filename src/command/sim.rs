@@ -125,6 +125,7 @@ fn group(group: &scenario::Group, strategy: Option<&str>) -> sim::Group {
             scenario::Manner::Liar(share) => Manner::Liar(share.0),
             scenario::Manner::Staller(blocks) => Manner::Staller(blocks.0),
             scenario::Manner::FreeRider => Manner::FreeRider,
+            scenario::Manner::SuperSeed => Manner::SuperSeed,
         },
         strategy: strategy.filter(|_| !is_seed).unwrap_or(&group.strategy).to_owned(),
         joins_us: (group.joins.first, group.joins.last),

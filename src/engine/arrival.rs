@@ -24,7 +24,7 @@ impl Engine {
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.pace.arrived(now, asked, length);
             session.downloaded_bytes += u64::from(length);
-            session.downloaded_lately += u64::from(length);
+            session.standing.gave(u64::from(length));
             if !session.served {
                 session.served = true;
                 self.pool.served(session.known_as);
@@ -32,6 +32,7 @@ impl Engine {
         }
         self.hungry.insert(peer);
         self.take_in(now, peer, block, data, out);
+        self.ask_allowed(now, peer, out);
     }
 
     /// A block came that had been given up: no reason to waste it.

@@ -47,6 +47,8 @@ pub enum Input {
     NodeFound(SocketAddr),
     /// Guest number `.0` called `wake`.
     Woken(usize),
+    /// Enough was given: nobody is served any more, but for blocks that are on their way.
+    Sated,
     /// Say good-bye: no new requests, `stopped` to trackers.
     Stopped,
     /// The moment that [`Engine::deadline`](super::Engine::deadline) named has come.

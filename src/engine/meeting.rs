@@ -2,8 +2,9 @@
 
 use super::learn::METADATA_ID;
 use super::output::{Event, Output, Why};
-use super::session::{self, Session};
+use super::session::Session;
 use super::time::{SECOND_US, Time};
+use super::upload::REQUESTS_QUEUED_MAX;
 use super::{Engine, PeerId, Pending};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::metadata::METADATA_NAME;
@@ -19,7 +20,7 @@ const FAR_US: u64 = SECOND_US / 40;
 impl Engine {
     pub(super) fn has_room_to_dial(&self) -> bool {
         let here = self.sessions.len() + self.pending.len();
-        self.started && !self.stopping && !self.is_complete() && here < self.peers_max
+        self.started && !self.stopping && here < self.peers_max
     }
 
     pub(super) fn dial(&mut self, now: Time, out: &mut Vec<Output>) {
@@ -141,6 +142,10 @@ impl Engine {
     /// What we have, in the shortest form that the peer understands.
     fn our_pieces(&self, fast: bool) -> Option<Message> {
         let have = self.picker.have();
+        if self.super_seed.is_some() {
+            // BEP 16: what there is is shown piece by piece.
+            return fast.then_some(Message::HaveNone);
+        }
         match (fast, self.picker.have_count()) {
             (true, 0) => Some(Message::HaveNone),
             (true, _) if have.is_full() => Some(Message::HaveAll),
@@ -155,9 +160,10 @@ impl Engine {
         let handshake = ExtensionHandshake {
             ids: ids.map(|(name, id)| (name.to_owned(), id)).collect(),
             client: Some(self.client.clone()),
-            reqq: Some(session::REQUESTS_QUEUED_MAX as u32),
+            reqq: Some(REQUESTS_QUEUED_MAX as u32),
             port: (self.port != 0).then_some(self.port),
             metadata_size: self.metadata_size(),
+            upload_only: (self.is_complete() && self.super_seed.is_none()).then_some(true),
         };
         Message::Extended { id: HANDSHAKE_ID, payload: handshake.encode() }
     }

@@ -9,13 +9,16 @@ mod arrival;
 mod choker;
 mod draft;
 mod early;
+mod fast;
 mod guests;
 mod input;
 mod late;
 mod learn;
 mod let_go;
+mod life;
 mod meeting;
 mod metadata;
+mod named;
 mod nodes;
 pub mod output;
 mod pace;
@@ -25,12 +28,15 @@ mod scheduler;
 mod serving;
 mod session;
 mod sessions;
+mod super_seed;
 mod tally;
 pub mod time;
 mod turnover;
 mod upkeep;
+mod upload;
 mod wishes;
 
+pub use choker::{Choking, SeedChoke};
 pub use guests::Guest;
 pub use input::Input;
 pub use output::{Event, Output, Why};
@@ -38,20 +44,21 @@ pub use tally::{PeerReport, Report};
 pub use time::Time;
 pub use wishes::{found_of, reply_of};
 
-use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Info, PieceIndex};
+use crate::torrent::{Bitfield, Block, Info, PieceIndex};
 use crate::wire::{Fault, Handshake, Message};
 use choker::Choker;
 use guests::Guests;
 use metadata::Metadata;
 use picker::{Picker, Rank};
 use pool::Pool;
-use rtor_plugin::discovery::{Fact, Totals, Tracker};
+use rtor_plugin::discovery::Fact;
 use rtor_plugin::{Addr, Chance};
 use session::{Said, Session};
 use sessions::Sessions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use super_seed::SuperSeed;
 use tally::Tally;
 
 /// The engine's number for a connection, never used twice.
@@ -92,6 +99,10 @@ pub struct Config {
     pub guests: Vec<Guest>,
     /// Only look who is there and what they have; say that we want nothing.
     pub looks_only: bool,
+    /// Whom to serve.
+    pub choking: Choking,
+    /// As a seed, show each peer one piece at a time (BEP 16); counts only if everything is there.
+    pub super_seed: bool,
 }
 
 /// A torrent's content: what there is of it, and what is to be.
@@ -106,10 +117,6 @@ pub struct Content {
     /// As in [`Config`].
     pub partial: Vec<(PieceIndex, Vec<usize>)>,
 }
-
-/// What is said to be to come of a torrent of which nothing is known: to trackers, 0 would be a
-/// seed.
-const LEFT_BYTES_UNKNOWN: u64 = BLOCK_LENGTH as u64;
 
 /// Peers that are gone whose addresses are kept.
 const GONE_MAX: usize = 1000;
@@ -151,6 +158,7 @@ pub struct Engine {
     pool: Pool,
     guests: Guests,
     choker: Choker,
+    super_seed: Option<SuperSeed>,
     chance: Chance,
     tally: Tally,
     wanted_at_start: usize,
@@ -181,6 +189,8 @@ pub struct Engine {
     upkeep_at: Time,
     progress_at: Time,
     started: bool,
+    /// Nobody is served any more.
+    sated: bool,
     stopping: bool,
     farewell_told: bool,
     completed_told: bool,
@@ -193,6 +203,8 @@ impl Engine {
         let Config { info, have, wanted, seed, .. } = config;
         let metadata = Self::metadata_of(&info);
         let complete_at_start = metadata.is_none() && have.is_full();
+        let super_seed = (config.super_seed && complete_at_start)
+            .then(|| SuperSeed::new(info.layout.piece_count()));
         let picker = Picker::new(Arc::clone(&info), have, &wanted, seed);
         Self {
             metadata,
@@ -213,7 +225,8 @@ impl Engine {
             picker,
             pool: Pool::default(),
             guests: Guests::new(config.guests, info.private),
-            choker: Choker::new(),
+            choker: Choker::new(config.choking),
+            super_seed,
             chance: Chance::new(seed),
             tally: Tally::default(),
             pending: BTreeMap::new(),
@@ -231,6 +244,7 @@ impl Engine {
             upkeep_at: Time(0),
             progress_at: Time(0),
             started: false,
+            sated: false,
             stopping: false,
             farewell_told: false,
             completed_told: false,
@@ -290,6 +304,7 @@ impl Engine {
             Input::Learned(content) => self.learned(now, *content, out),
             Input::NodeFound(addr) => self.heard_of_node(now, addr, out),
             Input::Woken(guest) => self.tell_guest(now, guest, &Fact::Woken, out),
+            Input::Sated => self.sate(now, out),
             Input::Stopped => self.stop(now, out),
             Input::Deadline => {}
         }
@@ -332,6 +347,12 @@ impl Engine {
         self.picker.left_bytes()
     }
 
+    /// Bytes of verified pieces.
+    #[must_use]
+    pub fn have_bytes(&self) -> u64 {
+        self.info.layout.total_length().saturating_sub(self.picker.absent_bytes())
+    }
+
     /// Peers that finished their handshake and are here.
     #[must_use]
     pub fn peer_count(&self) -> usize {
@@ -342,6 +363,12 @@ impl Engine {
     #[must_use]
     pub const fn moved_bytes(&self) -> (u64, u64) {
         (self.tally.downloaded_bytes, self.tally.uploaded_bytes)
+    }
+
+    /// Blocks that are being read or written for peers.
+    #[must_use]
+    pub fn uploads_under_way(&self) -> usize {
+        self.sessions.values().map(|session| session.upload.under_way()).sum()
     }
 
     /// What the download was like so far.
@@ -368,65 +395,6 @@ impl Engine {
         if finders.is_empty() { vec![pool::CAME.to_owned()] } else { finders.to_vec() }
     }
 
-    fn start(&mut self, now: Time, out: &mut Vec<Output>) {
-        self.started = true;
-        self.resume_partial(out);
-        self.with_guests(now, out, |guests, wished| guests.tell_states(now, wished));
-        let trackers = std::mem::take(&mut self.trackers);
-        let tiers = (0..).zip(&trackers);
-        let fact = Fact::Started {
-            info_hash: &self.handshake.info_hash.clone(),
-            peer_id: &self.handshake.peer_id.clone(),
-            trackers: tiers
-                .flat_map(|(tier, urls)| urls.iter().map(move |url| Tracker { url, tier }))
-                .collect(),
-            seed: self.seed,
-            port: self.port,
-            udp_port: self.udp_port,
-            private: self.info.private,
-            totals: self.totals(),
-        };
-        self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
-    }
-
-    /// Blocks of an earlier run are taken up.
-    fn resume_partial(&mut self, out: &mut Vec<Output>) {
-        for (piece, blocks) in std::mem::take(&mut self.partial) {
-            if self.picker.resumed(piece, &blocks) {
-                out.push(Output::Check(piece, false));
-            }
-        }
-    }
-
-    fn stop(&mut self, now: Time, out: &mut Vec<Output>) {
-        if std::mem::replace(&mut self.stopping, true) {
-            return;
-        }
-        let fact = Fact::Stopped(self.totals());
-        self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
-        let everyone: Vec<PeerId> =
-            self.sessions.keys().chain(self.pending.keys()).copied().collect();
-        for peer in everyone {
-            self.hang_up(now, peer, Why::Stopped, out);
-        }
-    }
-
-    fn totals(&self) -> Totals {
-        let left = self.picker.absent_bytes();
-        Totals {
-            uploaded: self.tally.uploaded_bytes,
-            downloaded: self.tally.downloaded_bytes,
-            left: if self.knows_metadata() { left } else { LEFT_BYTES_UNKNOWN },
-            peers: self.sessions.len() as u32,
-            peers_wanted: self.peers_wanted() as u32,
-        }
-    }
-
-    fn peers_wanted(&self) -> usize {
-        let here = self.sessions.len() + self.pending.len() + self.pool.idle_count();
-        if self.stopping { 0 } else { self.peers_max.saturating_sub(here) }
-    }
-
     fn received(&mut self, now: Time, peer: PeerId, message: Message, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         match session.hear(now, message, &self.info.layout) {
@@ -445,17 +413,27 @@ impl Engine {
 
     fn heard(&mut self, now: Time, peer: PeerId, said: Said, out: &mut Vec<Output>) {
         match said {
-            Said::Nothing | Said::NotInterested => {}
+            Said::Nothing => {}
             Said::Extensions => {
                 self.heard_where(now, peer);
                 self.offered_metadata(now, peer, out);
             }
             Said::Pieces(new) => {
                 self.picker.joined(&new);
+                if self.super_seed.is_some() {
+                    for piece in new
+                        .iter()
+                        .filter_map(|at| self.info.layout.piece(at as u32))
+                        .collect::<Vec<_>>()
+                    {
+                        self.seen_with(now, piece, peer, out);
+                    }
+                }
                 self.mind_interest(now, peer, out);
             }
             Said::Piece(piece) => {
                 self.picker.has(piece);
+                self.seen_with(now, piece, peer, out);
                 if self.picker.is_missing(piece) {
                     self.has_wanted(now, peer, out);
                 }
@@ -473,7 +451,12 @@ impl Engine {
             }
             Said::Spared => self.asked_twice = self.asked_twice.saturating_sub(1),
             Said::Refused(spec) => out.push(Output::Send(peer, Message::Reject(spec))),
-            Said::Interested => self.serve_newcomer(now, peer, out),
+            Said::Interested => {
+                self.fill_slots(now, out);
+                self.allow_fast(now, peer, out);
+            }
+            Said::NotInterested => self.fill_slots(now, out),
+            Said::Allowed => self.ask_allowed(now, peer, out),
             Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
             Said::LateBlock(block, data) => self.late_block_came(now, peer, block, data, out),
             Said::Node(addr) => self.heard_of_node(now, addr, out),
@@ -550,6 +533,9 @@ impl Engine {
         if let Some(metadata) = &mut self.metadata {
             metadata.left(now, peer);
         }
+        if let Some(super_seed) = &mut self.super_seed {
+            super_seed.left(peer);
+        }
         let (addr, known_as) = (session.addr, session.known_as);
         self.tally.ended(now, &session, self.finders_of(&session), &why);
         self.pool.lost(now, known_as);
@@ -564,18 +550,8 @@ impl Engine {
         let fact = Fact::PeerLeft { peer: peer.0, addr: Addr::from(addr) };
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
         self.all_hungry();
-    }
-
-    fn tell_completion(&mut self, now: Time, out: &mut Vec<Output>) {
-        if !self.started || !self.is_complete() || self.completed_told {
-            return;
-        }
-        self.completed_told = true;
-        out.push(Output::Tell(Event::Completed));
-        // Trackers count downloads of the whole torrent that they saw begin (BEP 3, `completed`).
-        if self.picker.have().is_full() && !self.complete_at_start {
-            let fact = Fact::Completed(self.totals());
-            self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
+        if !self.stopping {
+            self.fill_slots(now, out);
         }
     }
 }

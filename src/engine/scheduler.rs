@@ -86,6 +86,14 @@ impl Engine {
             return;
         }
         let in_time = room.min(self.room_in_time(horizon, session));
+        if !session.suggested.is_empty() && self.ask_suggested(horizon.now, peer, in_time, out) > 0
+        {
+            // The rest of the window is for the next turn.
+            self.hungry.insert(peer);
+            return;
+        }
+        let sessions = &self.sessions;
+        let Some(session) = sessions.get(&peer) else { return };
         blocks.clear();
         let beyond = BEYOND_ROOM.saturating_sub(session.asked.len()).min(room);
         for (in_time, room) in [(true, in_time), (false, beyond.saturating_sub(in_time))] {

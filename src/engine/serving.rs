@@ -1,49 +1,59 @@
 //! Giving back: the engine's half that unchokes, reads and sends blocks.
 
-use super::choker::Choker;
 use super::output::Output;
-use super::time::{SECOND_US, Time};
+use super::session::Session;
+use super::time::Time;
 use super::{Engine, PeerId};
+use crate::torrent::BLOCK_LENGTH;
 use crate::wire::{BlockSpec, Message};
 use bytes::Bytes;
 
-/// Blocks of one peer that are being read or wait in its socket's queue, at the beginning, at the
-/// least and at the most. The rest of its requests wait as numbers: those can be cancelled.
-pub(super) const SERVING_FIRST: usize = 4;
-const SERVING_MIN: usize = 2;
-const SERVING_MAX: usize = 64;
-/// Blocks that take longer to leave are too many.
-const SERVING_US: u64 = SECOND_US / 4;
+/// Blocks of all peers together that are being read or wait in sockets' queues: more makes nothing
+/// faster, and this much memory is in use at the most.
+const UNDER_WAY_MAX: usize = (32 << 20) / BLOCK_LENGTH as usize;
 
 impl Engine {
-    /// A peer became interested: it need not wait for the next round if there is room.
-    pub(super) fn serve_newcomer(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
-        if Choker::has_room(&self.sessions) {
+    /// A peer became interested, or one who was served is not any more: nobody need wait for the
+    /// next round if there is room.
+    pub(super) fn fill_slots(&mut self, now: Time, out: &mut Vec<Output>) {
+        let complete = self.is_complete();
+        while !self.sated && self.choker.has_room(&self.sessions) {
+            let next = self.choker.next(now, &mut self.chance, &self.sessions, complete);
+            let Some(peer) = next else { return };
             self.unchoke(now, peer, out);
         }
     }
 
     /// If a round of the choker is due: serves whom it chose, and nobody else.
     pub(super) fn rechoke(&mut self, now: Time, out: &mut Vec<Output>) {
+        if self.sated {
+            return;
+        }
         let complete = self.is_complete();
         let Some(served) = self.choker.round(now, &mut self.chance, &mut self.sessions, complete)
         else {
             return;
         };
         for (peer, session) in self.sessions.iter_mut() {
-            if !session.choked_by_us && !served.contains(peer) {
-                session.last_said = now;
-                out.push(Output::Send(*peer, Message::Choke));
-                let dropped = session.choke().into_iter().map(Message::Reject);
-                out.extend(dropped.map(|reject| Output::Send(*peer, reject)));
+            if !served.contains(peer) {
+                choke(now, *peer, session, out);
             }
         }
         served.into_iter().for_each(|peer| self.unchoke(now, peer, out));
     }
 
+    /// Enough was given: nobody is served any more, but for blocks that are on their way.
+    pub(super) fn sate(&mut self, now: Time, out: &mut Vec<Output>) {
+        self.sated = true;
+        for (peer, session) in self.sessions.iter_mut() {
+            session.upload.allow_nothing();
+            choke(now, *peer, session, out);
+        }
+    }
+
     fn unchoke(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
         if let Some(session) = self.sessions.get_mut(&peer).filter(|s| s.choked_by_us) {
-            session.choked_by_us = false;
+            session.unchoke(now);
             session.last_said = now;
             out.push(Output::Send(peer, Message::Unchoke));
         }
@@ -51,17 +61,15 @@ impl Engine {
 
     /// Has as many of a peer's requests read as may be under way.
     pub(super) fn load_requests(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
+        let most = UNDER_WAY_MAX / self.choker.slots().max(1);
         let Some(session) = self.sessions.get_mut(&peer) else { return };
-        if session.serving == 0 {
-            session.serving_from = now;
-            session.served_since = 0;
-        }
-        while session.serving < session.serving_max {
-            let Some((piece, spec)) = session.requests.pop_front() else { return };
+        while let Some((piece, spec)) = session.upload.next(now, most) {
             if self.picker.have().contains(piece.at()) {
-                session.serving += 1;
                 out.push(Output::Load(peer, piece, spec));
-            } else if session.fast {
+                continue;
+            }
+            session.upload.dropped();
+            if session.fast {
                 // What we do not have is not read; the request was a mistake of the peer's own.
                 out.push(Output::Send(peer, Message::Reject(spec)));
             }
@@ -78,8 +86,12 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
-        let Some(data) = data.filter(|_| !session.choked_by_us) else {
-            session.serving = session.serving.saturating_sub(1);
+        let piece = self.info.layout.piece(spec.index);
+        let allowed = || piece.is_some_and(|piece| session.upload.allows(piece));
+        // What was read when it was enough is still sent.
+        let is_served = !session.choked_by_us || self.sated;
+        let Some(data) = data.filter(|_| is_served || allowed()) else {
+            session.upload.dropped();
             if session.fast {
                 out.push(Output::Send(peer, Message::Reject(spec)));
             }
@@ -88,7 +100,7 @@ impl Engine {
         };
         let bytes = data.len() as u64;
         session.uploaded_bytes += bytes;
-        session.uploaded_lately += bytes;
+        session.standing.took(bytes);
         session.last_said = now;
         self.tally.uploaded_bytes += bytes;
         let BlockSpec { index, offset, .. } = spec;
@@ -98,17 +110,18 @@ impl Engine {
     /// Blocks left for the peer's socket: the next ones may be read, as many as leave soon.
     pub(super) fn sent(&mut self, now: Time, peer: PeerId, count: usize, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
-        session.serving = session.serving.saturating_sub(count);
-        session.served_since += count;
-        if session.served_since >= session.serving_max {
-            // As many have left as there may be at once: how long did that take?
-            let quick = now.since_us(session.serving_from) <= SERVING_US;
-            let most = session.serving_max;
-            session.serving_max = if quick { most * 2 } else { most / 2 };
-            session.serving_max = session.serving_max.clamp(SERVING_MIN, SERVING_MAX);
-            session.serving_from = now;
-            session.served_since = 0;
-        }
+        session.upload.sent(now, count);
         self.load_requests(now, peer, out);
     }
+}
+
+/// Answers no requests of the peer any more, if it was served.
+fn choke(now: Time, peer: PeerId, session: &mut Session, out: &mut Vec<Output>) {
+    if session.choked_by_us {
+        return;
+    }
+    session.last_said = now;
+    out.push(Output::Send(peer, Message::Choke));
+    let dropped = session.choke(now).into_iter().map(Message::Reject);
+    out.extend(dropped.map(|reject| Output::Send(peer, reject)));
 }

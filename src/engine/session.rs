@@ -4,11 +4,13 @@
 //! [`Said`], and knows what is out of order. It does not choose: which block, whom to unchoke
 //! and whether to hang up are the engine's.
 
+use super::choker::Standing;
 use super::early::Early;
 use super::let_go::LetGo;
+use super::named::NamedPieces;
 use super::pace::Pace;
-use super::serving::SERVING_FIRST;
 use super::time::{SECOND_US, Time};
+use super::upload::Upload;
 use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Layout, PieceIndex};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::metadata::METADATA_NAME;
@@ -17,10 +19,6 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-/// Requests of a peer that we queue; announced as `reqq` (BEP 10).
-pub(super) const REQUESTS_QUEUED_MAX: usize = 1000;
-/// Requests kept beyond that: a peer may have sent them before it heard our limit.
-const REQUESTS_QUEUED_SLACK: usize = 1000;
 /// Bytes that a peer may ask for at once (BEP 3: clients hang up above 16 KiB; some ask 32).
 const REQUEST_BYTES_MAX: u32 = 128 << 10;
 /// What a peer may send before a piece with a block of it was verified, or two pieces if that is
@@ -66,6 +64,8 @@ pub(super) enum Said {
     Rejected(Block),
     /// A block that another sent meanwhile, and that it will not send too (BEP 6).
     Spared,
+    /// It allows us a piece although it chokes us (BEP 6).
+    Allowed,
     /// It asked in vain, and speaks BEP 6: it must be told.
     Refused(BlockSpec),
     /// It wants a block: the queue has grown.
@@ -107,15 +107,13 @@ pub(super) struct Session {
     pub(super) asked: VecDeque<Asked>,
     asked_bytes: u64,
     let_go: LetGo,
-    /// What it asked of us and is still to be read from disk.
-    pub(super) requests: VecDeque<(PieceIndex, BlockSpec)>,
-    /// Blocks of its requests that are being read or written to its socket.
-    pub(super) serving: usize,
-    /// How many of those there may be.
-    pub(super) serving_max: usize,
-    /// How many left since [`serving_from`](Self::serving_from).
-    pub(super) served_since: usize,
-    pub(super) serving_from: Time,
+    /// Pieces that it gives although it chokes us, and that it suggests (BEP 6).
+    pub(super) allowed: NamedPieces,
+    pub(super) suggested: NamedPieces,
+    /// It said that it wants nothing any more (BEP 21).
+    pub(super) upload_only: bool,
+    /// What it asked of us.
+    pub(super) upload: Upload,
     extension_ids: BTreeMap<String, u8>,
     /// Where it listens, if it said (`p`, BEP 10).
     pub(super) listens_on: Option<u16>,
@@ -127,9 +125,8 @@ pub(super) struct Session {
     node_told: bool,
     pub(super) downloaded_bytes: u64,
     pub(super) uploaded_bytes: u64,
-    /// Since the choker's last round.
-    pub(super) downloaded_lately: u64,
-    pub(super) uploaded_lately: u64,
+    /// What passed between us of late.
+    pub(super) standing: Standing,
     /// A block of it arrived.
     pub(super) served: bool,
     /// A piece with a block of it was verified.
@@ -196,11 +193,10 @@ impl Session {
             asked: VecDeque::new(),
             asked_bytes: 0,
             let_go: LetGo::default(),
-            requests: VecDeque::new(),
-            serving: 0,
-            serving_max: SERVING_FIRST,
-            served_since: 0,
-            serving_from: now,
+            allowed: NamedPieces::default(),
+            suggested: NamedPieces::default(),
+            upload_only: false,
+            upload: Upload::new(now),
             extension_ids: BTreeMap::new(),
             listens_on: None,
             metadata_size: None,
@@ -208,8 +204,7 @@ impl Session {
             node_told: false,
             downloaded_bytes: 0,
             uploaded_bytes: 0,
-            downloaded_lately: 0,
-            uploaded_lately: 0,
+            standing: Standing::default(),
             served: false,
             is_proven: false,
             unproven_bytes_max: unproven_bytes_max(layout),
@@ -240,6 +235,7 @@ impl Session {
             Message::HaveAll if self.fast => self.early.has_all(),
             Message::Have(piece) => self.early.has(piece)?,
             Message::Bitfield(bits) => self.early.has_these(&bits),
+            Message::Suggest(_) | Message::AllowedFast(_) if self.fast => {}
             // Blocks that nobody asked for, and requests for what nobody has, are faults.
             _ => return self.hear_known(now, message, layout),
         }
@@ -248,10 +244,7 @@ impl Session {
 
     fn hear_known(&mut self, now: Time, message: Message, layout: &Layout) -> Result<Said, Fault> {
         match message {
-            Message::KeepAlive
-            | Message::Unknown(_)
-            | Message::Suggest(_)
-            | Message::AllowedFast(_) => Ok(Said::Nothing),
+            Message::KeepAlive | Message::Unknown(_) => Ok(Said::Nothing),
             Message::Port(port) => Ok(self.hear_port(port)),
             Message::Choke => Ok(self.hear_choke(now)),
             Message::Unchoke => {
@@ -274,8 +267,22 @@ impl Session {
             Message::Bitfield(bits) => {
                 Ok(self.hear_pieces(&Bitfield::from_wire(&bits, layout.piece_count())?))
             }
-            Message::HaveAll | Message::HaveNone | Message::Reject(_) if !self.fast => {
+            Message::HaveAll
+            | Message::HaveNone
+            | Message::Reject(_)
+            | Message::Suggest(_)
+            | Message::AllowedFast(_)
+                if !self.fast =>
+            {
                 Err(Fault::NotFast)
+            }
+            Message::Suggest(index) => {
+                self.suggested.add(layout.piece(index).ok_or(Fault::Piece(index))?);
+                Ok(Said::Nothing)
+            }
+            Message::AllowedFast(index) => {
+                self.allowed.add(layout.piece(index).ok_or(Fault::Piece(index))?);
+                Ok(Said::Allowed)
             }
             Message::HaveAll => Ok(self.hear_pieces(&Bitfield::full(layout.piece_count()))),
             Message::HaveNone => Ok(Said::Nothing),
@@ -322,9 +329,7 @@ impl Session {
     }
 
     fn hear_cancel(&mut self, spec: BlockSpec) -> Said {
-        let before = self.requests.len();
-        self.requests.retain(|(_, request)| *request != spec);
-        let dropped = self.requests.len() < before;
+        let dropped = self.upload.cancelled(spec);
         if dropped && self.fast { Said::Refused(spec) } else { Said::Nothing }
     }
 
@@ -346,14 +351,11 @@ impl Session {
             .lies_inside(index, offset, length)
             .filter(|_| length <= REQUEST_BYTES_MAX)
             .ok_or(fault)?;
-        if self.choked_by_us {
+        if self.choked_by_us && !self.upload.spends(piece, length) {
             // It was on its way when our choke was; without BEP 6 there is nothing to answer.
             return Ok(if self.fast { Said::Refused(spec) } else { Said::Nothing });
         }
-        if self.requests.len() >= REQUESTS_QUEUED_MAX + REQUESTS_QUEUED_SLACK {
-            return Err(Fault::RequestFlood);
-        }
-        self.requests.push_back((piece, spec));
+        self.upload.asked(piece, spec)?;
         Ok(Said::Request)
     }
 
@@ -391,6 +393,7 @@ impl Session {
         self.client = handshake.client.or_else(|| self.client.take());
         self.listens_on = handshake.port.or(self.listens_on);
         self.metadata_size = handshake.metadata_size.or(self.metadata_size);
+        self.upload_only = handshake.upload_only.unwrap_or(self.upload_only);
         for (name, id) in handshake.ids {
             // An id of 0 switches the extension off.
             if id == 0 {
@@ -400,6 +403,11 @@ impl Session {
             }
         }
         Ok(Said::Extensions)
+    }
+
+    /// Whether it said which extensions it speaks (BEP 10).
+    pub(super) fn speaks_extensions(&self) -> bool {
+        !self.extension_ids.is_empty()
     }
 
     /// The id under which it wants messages of the extension `name`, if it speaks it.
@@ -542,10 +550,17 @@ impl Session {
     }
 
     /// Forgets its requests, as a choke does; those that must be rejected.
-    pub(super) fn choke(&mut self) -> Vec<BlockSpec> {
+    pub(super) fn choke(&mut self, now: Time) -> Vec<BlockSpec> {
         self.choked_by_us = true;
-        let dropped = self.requests.drain(..).map(|(_, spec)| spec);
-        if self.fast { dropped.collect() } else { Vec::new() }
+        self.standing.serve(now, false);
+        let dropped = self.upload.choked();
+        if self.fast { dropped } else { Vec::new() }
+    }
+
+    /// Its requests are answered from now on.
+    pub(super) fn unchoke(&mut self, now: Time) {
+        self.choked_by_us = false;
+        self.standing.serve(now, true);
     }
 
     fn take_asked(&mut self, block: Block) -> Option<Asked> {

@@ -65,7 +65,7 @@ fn useless(now: Time, session: &Session, weak_below: u64) -> Option<Useless> {
     if !session.we_are_interested {
         return (!session.is_interested).then_some(Useless::Idle);
     }
-    if served_by_us && session.uploaded_lately > 0 {
+    if served_by_us && session.standing.takes() {
         return None;
     }
     if session.stalled_since.is_some_and(|since| now.since_us(since) >= PATIENCE_US) {

@@ -1,6 +1,7 @@
 //! What is due by the clock alone: silent peers, keep-alives, rounds of the choker, progress.
 
 use super::output::{Event, Output, Why};
+use super::session::Session;
 use super::time::{SECOND_US, Time};
 use super::{Engine, PeerId};
 use crate::wire::Message;
@@ -53,6 +54,7 @@ impl Engine {
         self.measure_rates();
         self.turn_over(now, out);
         self.rechoke(now, out);
+        self.mind_super_seed(now, out);
         let peers: Vec<PeerId> = self.sessions.keys().copied().collect();
         for peer in peers {
             self.mind_interest(now, peer, out);
@@ -67,13 +69,18 @@ impl Engine {
         let silent =
             self.sessions.iter().filter(|(_, s)| now.since_us(s.last_heard) > SILENCE_US_MAX);
         let complete = self.is_complete();
-        let useless = self.sessions.iter().filter(|(_, s)| complete && s.is_seed());
+        let wants_nothing = |s: &Session| s.is_seed() || s.upload_only;
+        let useless = self.sessions.iter().filter(|(_, s)| complete && wants_nothing(s));
         let leaving: Vec<(PeerId, Why)> = unanswered
             .map(|(peer, _)| (*peer, Why::Unanswered))
             .chain(silent.map(|(peer, _)| (*peer, Why::Silent)))
             .chain(useless.map(|(peer, _)| (*peer, Why::BothComplete)))
             .collect();
         for (peer, why) in leaving {
+            if let Some(session) = self.sessions.get(&peer).filter(|_| why == Why::BothComplete) {
+                // There is no hurry to meet again.
+                self.pool.replaced(session.known_as);
+            }
             self.hang_up(now, peer, why, out);
         }
     }

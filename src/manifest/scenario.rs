@@ -159,6 +159,8 @@ pub enum Manner {
     Staller(Count<0, 1_000_000_000>),
     /// Never lets anybody ask.
     FreeRider,
+    /// A seed that shows each peer one piece at a time (BEP 16).
+    SuperSeed,
 }
 
 /// Coming and going.

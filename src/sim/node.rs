@@ -35,6 +35,8 @@ pub enum Manner {
     Staller(u64),
     /// Never lets anybody ask.
     FreeRider,
+    /// Answers them, and as a seed shows each peer one piece at a time (BEP 16).
+    SuperSeed,
 }
 
 /// Of a million answers, all.

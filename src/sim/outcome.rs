@@ -154,7 +154,8 @@ pub(super) fn ideal_us<'a>(
     }
     let up = |seeds_only: bool| -> u64 {
         let gives = |group: &&Group| {
-            matches!(group.manner, Manner::Honest) && (group.is_seed() || !seeds_only)
+            matches!(group.manner, Manner::Honest | Manner::SuperSeed)
+                && (group.is_seed() || !seeds_only)
         };
         plan.groups.iter().filter(gives).map(|g| u64::from(g.count) * g.link.up).sum()
     };

@@ -188,7 +188,8 @@ impl Turn<'_> {
             Output::Greet(peer, handshake) => {
                 self.send(peer, Parcel::Greeting(Box::new(handshake)));
             }
-            Output::Send(_, Message::Unchoke) if self.node.manner == Manner::FreeRider => {}
+            Output::Send(_, Message::Unchoke | Message::AllowedFast(_))
+                if self.node.manner == Manner::FreeRider => {}
             Output::Send(peer, message) => self.send(peer, Parcel::Message(message)),
             Output::HangUp(peer) => self.hang_up(peer),
             Output::Keep(block, data) => self.node.keep(block, &data),
@@ -246,7 +247,7 @@ impl Turn<'_> {
         let good = match self.node.manner {
             Manner::Liar(lies) => self.node.chance.below(MILLION) >= u64::from(lies),
             Manner::Staller(most) if self.node.answered > most => return,
-            Manner::Staller(_) | Manner::Honest | Manner::FreeRider => true,
+            Manner::Staller(_) | Manner::Honest | Manner::FreeRider | Manner::SuperSeed => true,
         };
         // It is in memory already: reading takes no time.
         let data = block_bytes(good, spec.length);

@@ -19,7 +19,7 @@ use super::queue::Queue;
 use super::shard::Shard;
 use super::turn::{News, Turn};
 use crate::engine::picker::Rank;
-use crate::engine::{Config, Engine, Guest, Input, Report, Time};
+use crate::engine::{Choking, Config, Engine, Guest, Input, Report, Time};
 use crate::torrent::{Bitfield, Info, Layout, PieceHashes, SafePath};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -181,6 +181,8 @@ impl World {
             rank,
             guests,
             looks_only: false,
+            choking: Choking::default(),
+            super_seed: of.manner == Manner::SuperSeed,
         });
         self.turn(node, |turn| turn.come(engine));
     }

@@ -26,6 +26,8 @@ pub struct ExtensionHandshake {
     pub port: Option<u16>,
     /// `metadata_size`: bytes of the info dictionary (BEP 9).
     pub metadata_size: Option<u32>,
+    /// `upload_only`: the sender wants nothing any more (BEP 21).
+    pub upload_only: Option<bool>,
 }
 
 impl ExtensionHandshake {
@@ -39,6 +41,7 @@ impl ExtensionHandshake {
             ("metadata_size", number(self.metadata_size)),
             ("p", number(self.port.map(u32::from))),
             ("reqq", number(self.reqq)),
+            ("upload_only", number(self.upload_only.map(u32::from))),
             ("v", self.client.clone().map(|client| Node::Bytes(client.into()))),
         ];
         let given = entries.into_iter().filter_map(|(key, value)| Some((key, value?)));
@@ -72,6 +75,7 @@ impl ExtensionHandshake {
             reqq: number(b"reqq").and_then(|n| u32::try_from(n).ok()),
             port: number(b"p").and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0),
             metadata_size: number(b"metadata_size").and_then(|n| u32::try_from(n).ok()),
+            upload_only: number(b"upload_only").map(|n| n != 0),
         })
     }
 }
@@ -88,6 +92,7 @@ mod tests {
             reqq: Some(1000),
             port: Some(6881),
             metadata_size: Some(31235),
+            upload_only: Some(true),
         };
         assert_eq!(ExtensionHandshake::decode(&handshake.encode()), Ok(handshake));
     }

@@ -3,6 +3,7 @@
 //! A peer's bytes become valid values here, or a [`Fault`] that ends the conversation. This
 //! room knows the grammar only; whether a message makes sense now is `engine`'s to say.
 
+pub mod allowed_fast;
 pub mod extension;
 pub mod fault;
 pub mod frame;

@@ -1,5 +1,6 @@
 //! The engine told facts by hand: what a peer may not do, and that nothing else suffers from it.
 
+mod giving;
 mod late;
 mod lies;
 mod magnet;
@@ -11,7 +12,7 @@ mod urgency;
 use bytes::Bytes;
 use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
-use rtor::engine::{Config, Engine, Event, Input, Output, PeerId, Time, Why};
+use rtor::engine::{Choking, Config, Engine, Event, Input, Output, PeerId, Time, Why};
 use rtor::sim::torrent_of;
 use rtor::torrent::{Bitfield, Info};
 use rtor::wire::{BlockSpec, Handshake, Message};
@@ -80,6 +81,8 @@ impl Told {
             rank,
             guests: Vec::new(),
             looks_only: false,
+            choking: Choking::default(),
+            super_seed: false,
         }
     }
 

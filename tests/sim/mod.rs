@@ -2,6 +2,7 @@
 //! prints its seed; `RTOR_SEED=n cargo test sim` plays it again.
 
 mod discovery;
+mod giving;
 mod scenarios;
 mod threads;
 
@@ -65,6 +66,12 @@ impl Play {
     fn leech(&mut self, link: Link, order: Order) -> NodeId {
         let none = Bitfield::new(self.pieces as usize);
         self.world.node(link, Manner::Honest, none, Box::new(order), Vec::new())
+    }
+
+    fn free_rider(&mut self, link: Link) -> NodeId {
+        let none = Bitfield::new(self.pieces as usize);
+        let order = Box::new(Order::Rarest);
+        self.world.node(link, Manner::FreeRider, none, order, Vec::<Guest>::new())
     }
 
     fn completes(&mut self, node: NodeId, limit_us: u64) -> bool {
