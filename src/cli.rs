@@ -39,6 +39,8 @@ pub enum Verb {
     Assemble(command::assemble::Args),
     /// Download straight into the final files
     Get(command::get::Args),
+    /// Give finished data, or a piece store, to whoever asks
+    Seed(command::seed::Args),
     /// Play a swarm of simulated peers, described in a file, on virtual time
     Sim(command::sim::Args),
     /// Show the plugins that can be used, and where they come from
@@ -62,6 +64,7 @@ impl Verb {
             Self::Verify(args) => command::verify::run(&args, globals, env),
             Self::Assemble(args) => command::assemble::run(&args, globals, env),
             Self::Get(args) => command::get::run(&args, globals, env),
+            Self::Seed(args) => command::seed::run(&args, globals, env),
             Self::Sim(args) => command::sim::run(&args, globals, env),
             Self::Plugins(args) => command::plugins::run(&args, globals, env),
             Self::Create(args) => command::create::run(&args, globals, env),

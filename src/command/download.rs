@@ -7,10 +7,11 @@ use super::progress::Show;
 use super::selection::Selection;
 use super::signals::Signals;
 use super::swarm::{self, Swarm};
+use crate::disk::Done;
 use crate::disk::check::{self, PieceState};
 use crate::disk::{Disk, Store};
-use crate::driver::{self, Driver, End, Learned, Outcome, Stop, Storage};
-use crate::engine::Content;
+use crate::driver::{self, Driver, End, Goal, Learned, Outcome, Stop, Storage};
+use crate::engine::{Choking, Content, Report};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::Manifest;
@@ -33,8 +34,10 @@ pub(super) struct Choice<'a> {
     pub(super) network: &'a Network,
     /// `--max-memory`, in bytes.
     pub(super) memory_max: u64,
-    /// `--seed`.
-    pub(super) go_on: bool,
+    /// With `--seed`, until when.
+    pub(super) goal: Option<Goal>,
+    /// Whom to serve.
+    pub(super) choking: Choking,
 }
 
 /// Makes the store of a torrent.
@@ -64,6 +67,7 @@ pub(super) fn run(
     super::is_downloadable(manifest.torrent())?;
     let mut signals = Signals::hear()?;
     let swarm = Swarm::make(globals, env, manifest.torrent(), choice.strategy, choice.network)?;
+    let swarm = swarm.giving(choice.choking, false);
     let mut show = swarm::shown(globals, env)?;
     let Target { kind, path, make } = target;
     let preparation = Preparation {
@@ -116,7 +120,7 @@ fn known(
     };
     knows(show, &content);
     let wanted = Some(content.wanted.clone());
-    let setup = swarm.setup(content, Some(storage), choice.memory_max, choice.go_on)?;
+    let setup = swarm.setup(content, Some(storage), choice.memory_max, choice.goal)?;
     let runtime = swarm::runtime()?;
     let outcome = runtime.block_on(driver::run(setup, &mut signals.heard, show));
     // Look-ups that nobody waits for any more must not hold the program.
@@ -134,7 +138,7 @@ fn magnet(
     stop: &mut Stop,
 ) -> Result<Ran, Error> {
     let content = swarm::unknown(manifest.torrent());
-    let setup = swarm.setup(content, None, choice.memory_max, choice.go_on)?;
+    let setup = swarm.setup(content, None, choice.memory_max, choice.goal)?;
     let runtime = swarm::runtime()?;
     let ran = runtime.block_on(async {
         let mut driver = Driver::open(setup, show)?;
@@ -208,14 +212,8 @@ impl Preparation {
         super::is_downloadable(manifest.torrent())?;
         let wanted = self.selection.wanted_pieces(&info.layout)?;
         let store = (self.make)(manifest, info)?;
-        let Some(have) = verified(info, &store, self.bar, &self.stop) else { return Ok(None) };
-        let (tell, done) = mpsc::unbounded_channel();
-        // One core thinks and minds the sockets.
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().max(2) - 1);
-        let mut disk = Disk::open(store, self.memory_max, threads, move |fact| {
-            // A loop that is gone needs no answers.
-            let _ = tell.send(fact);
-        })?;
+        let opened = opened(info, store, self.memory_max, self.bar, &self.stop)?;
+        let Some(Opened { have, mut disk, done }) = opened else { return Ok(None) };
         let partial = partials(&mut disk, &have);
         // A magnet's driver turned meanwhile, and took the signal for its own.
         if self.stop.load(Ordering::Relaxed) {
@@ -226,9 +224,37 @@ impl Preparation {
     }
 }
 
+/// A store that was checked.
+pub(super) struct Opened {
+    /// What is there, by its hashes.
+    pub(super) have: Bitfield,
+    pub(super) disk: Disk,
+    /// The disk's answers.
+    pub(super) done: mpsc::UnboundedReceiver<Done>,
+}
+
+/// Checks what is in a store, and opens the disk on it; `None` if `stop` was set meanwhile.
+pub(super) fn opened(
+    info: &Info,
+    store: Store,
+    memory_max: u64,
+    bar: bool,
+    stop: &AtomicBool,
+) -> Result<Option<Opened>, Error> {
+    let Some(have) = verified(info, &store, bar, stop) else { return Ok(None) };
+    let (tell, done) = mpsc::unbounded_channel();
+    // One core thinks and minds the sockets.
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().max(2) - 1);
+    let disk = Disk::open(store, memory_max, threads, move |fact| {
+        // A loop that is gone needs no answers.
+        let _ = tell.send(fact);
+    })?;
+    Ok(Some(Opened { have, disk, done }))
+}
+
 fn exit(env: &mut Env, end: End, fetched: &Fetch, choice: &Choice<'_>) -> Exit {
     match end {
-        End::Complete => Exit::Done,
+        End::Complete | End::Seeded => Exit::Done,
         // Who seeds until told to stop has done what was asked.
         End::Stopped if fetched.complete => Exit::Done,
         End::Stopped => {
@@ -275,7 +301,6 @@ fn section(
     path: String,
 ) -> Fetch {
     let report = &outcome.report;
-    let seconds = |us: u64| us as f64 / 1e6;
     Fetch {
         store,
         path,
@@ -293,24 +318,27 @@ fn section(
         t_99_to_100_ms: report.t_99_to_100_us.map(|us| us / 1000),
         peak_memory_bytes: outcome.memory_peak,
         strategy: choice.strategy.to_owned(),
-        peers: report
-            .peers
-            .iter()
-            .map(|peer| Peer {
-                addr: peer.addr.to_string(),
-                client: peer.client.clone(),
-                source: peer.found_by.first().cloned().unwrap_or_default(),
-                found_by: peer.found_by.clone(),
-                downloaded_bytes: peer.downloaded_bytes,
-                uploaded_bytes: peer.uploaded_bytes,
-                share: peer.downloaded_bytes as f64 / report.downloaded_bytes.max(1) as f64,
-                rate: peer.rate,
-                connected_seconds: seconds(peer.connected_us),
-                idle_ms: peer.idle_us / 1000,
-                left: peer.left.clone(),
-            })
-            .collect(),
+        peers: peers(report),
     }
+}
+
+/// Everyone who finished a handshake.
+pub(super) fn peers(report: &Report) -> Vec<Peer> {
+    let peers = report.peers.iter();
+    let peers = peers.map(|peer| Peer {
+        addr: peer.addr.to_string(),
+        client: peer.client.clone(),
+        source: peer.found_by.first().cloned().unwrap_or_default(),
+        found_by: peer.found_by.clone(),
+        downloaded_bytes: peer.downloaded_bytes,
+        uploaded_bytes: peer.uploaded_bytes,
+        share: peer.downloaded_bytes as f64 / report.downloaded_bytes.max(1) as f64,
+        rate: peer.rate,
+        connected_seconds: peer.connected_us as f64 / 1e6,
+        idle_ms: peer.idle_us / 1000,
+        left: peer.left.clone(),
+    });
+    peers.collect()
 }
 
 fn show(width: usize, fetch: &Fetch) -> String {

@@ -1,6 +1,7 @@
 //! `rtor fetch [SOURCE]`: downloads into the piece store.
 
 use super::download::{self, Choice, Target};
+use super::giving::Giving;
 use super::globals::Globals;
 use super::network::Network;
 use super::quantity;
@@ -43,9 +44,12 @@ pub(super) struct Download {
     /// Bytes that all block buffers together may have
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = quantity::memory)]
     max_memory: u64,
-    /// Go on seeding when complete
+    /// Go on seeding when complete; `--ratio` and `--for` imply it
     #[arg(long)]
     seed: bool,
+    /// Whom to serve, and until when.
+    #[command(flatten)]
+    giving: Giving,
     /// How to find and reach peers.
     #[command(flatten)]
     network: Network,
@@ -65,7 +69,8 @@ impl Download {
             selection: &self.selection,
             network: &self.network,
             memory_max: self.max_memory,
-            go_on: self.seed,
+            goal: (self.seed || self.giving.has_goal()).then(|| self.giving.goal()),
+            choking: self.giving.choking(),
         }
     }
 }

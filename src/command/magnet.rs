@@ -96,7 +96,7 @@ fn resolve(
     let swarm =
         Swarm::make(globals, env, torrent, STRATEGY_OF_NOTHING, &args.network)?.only_to_look();
     let mut show = swarm::shown(globals, env)?;
-    let setup = swarm.setup(swarm::unknown(torrent), None, MEMORY_MAX, false)?;
+    let setup = swarm.setup(swarm::unknown(torrent), None, MEMORY_MAX, None)?;
     let runtime = swarm::runtime()?;
     let stop = &mut signals.heard;
     let learned = runtime.block_on(async {

@@ -53,6 +53,8 @@ pub(super) struct Show {
     wanted_bytes: u64,
     total_pieces: usize,
     have: usize,
+    /// Nothing is to come any more.
+    gives: bool,
     /// That of a magnet came.
     metadata: bool,
     rate: f64,
@@ -79,6 +81,7 @@ impl Show {
             wanted_bytes: 0,
             total_pieces: 0,
             have: 0,
+            gives: false,
             metadata: false,
             rate: 0.0,
             last: None,
@@ -90,6 +93,12 @@ impl Show {
     pub(super) fn knows(&mut self, wanted_bytes: u64, total_pieces: usize) {
         (self.wanted_bytes, self.total_pieces) = (wanted_bytes, total_pieces);
         self.bar.set_length(wanted_bytes);
+    }
+
+    /// There is nothing to come of these pieces; they are given.
+    pub(super) fn gives(&mut self, total_pieces: usize) {
+        self.total_pieces = total_pieces;
+        self.gives = true;
     }
 
     /// Takes the bar away.
@@ -109,6 +118,12 @@ impl Show {
         match (self.total_pieces, self.metadata) {
             (0, false) => format!("looking for the metadata  {peers} peers"),
             (0, true) => "checking what is there".to_owned(),
+            (total, _) if self.gives => format!(
+                "seeding {}/{total} pieces  {}/s up, {} so far  {peers} peers",
+                self.have,
+                table::size(self.rate as u64),
+                table::size(progress.uploaded_bytes),
+            ),
             (total, _) => format!(
                 "{}/{total} pieces  {}/s  {peers} peers{}",
                 self.have,
@@ -164,13 +179,16 @@ impl Watch for Show {
 
     fn progressed(&mut self, progress: &Progress) {
         self.have = progress.have;
+        // Once nothing is to come, what goes is of interest.
+        self.gives |= self.total_pieces > 0 && progress.left_bytes == 0;
+        let moved = if self.gives { progress.uploaded_bytes } else { progress.downloaded_bytes };
         if let Some((then, bytes)) = self.last {
             let span = (progress.seconds - then).max(1e-3);
-            let sample = (progress.downloaded_bytes - bytes) as f64 / span;
+            let sample = moved.saturating_sub(bytes) as f64 / span;
             let weight = (span / RATE_OVER_S).min(1.0);
             self.rate += (sample - self.rate) * weight;
         }
-        self.last = Some((progress.seconds, progress.downloaded_bytes));
+        self.last = Some((progress.seconds, moved));
         self.bar.set_position(self.wanted_bytes.saturating_sub(progress.left_bytes));
         self.bar.set_message(self.message(progress));
         if self.events.is_some() {

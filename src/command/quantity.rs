@@ -34,6 +34,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| format!("`{text}` is no time like `30s` or `5m`"))
 }
 
+/// How many times: `1`, `2.5`.
+///
+/// # Errors
+/// A sentence for clap.
+pub(super) fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio: &f64| ratio.is_finite() && *ratio >= 0.0);
+    ratio.ok_or_else(|| format!("`{text}` is no ratio like `1` or `2.5`"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +62,14 @@ mod tests {
     fn a_budget_of_memory_has_a_least() {
         assert_eq!(memory("4MiB"), Ok(4 << 20));
         assert!(memory("4MB").is_err_and(|why| why.contains("`4MB` is too little")));
+    }
+
+    #[test]
+    fn a_ratio_is_a_number_from_zero_on() {
+        assert_eq!(ratio("2.5"), Ok(2.5));
+        for bad in ["-1", "inf", "nan", "x", ""] {
+            assert!(ratio(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@ use super::network::Network;
 use super::progress::Show;
 use super::signals::Signals;
 use super::swarm::{self, STRATEGY_OF_NOTHING};
-use crate::driver::{self, Driver, End, Learned, Progress, Scrape, Scraped, Seen, Stop, Watch};
+use crate::driver::{
+    self, Driver, End, Goal, Learned, Progress, Scrape, Scraped, Seen, Stop, Watch,
+};
 use crate::engine::{Content, Event, Report};
 use crate::env::Env;
 use crate::error::{Error, Exit};
@@ -55,7 +57,12 @@ pub(super) fn run(
         Some(info) => everything(info),
         None => swarm::unknown(torrent),
     };
-    let setup = setup.only_to_look().for_at_most(most).setup(content, None, MEMORY_MAX, true)?;
+    let setup = setup.only_to_look().for_at_most(most).setup(
+        content,
+        None,
+        MEMORY_MAX,
+        Some(Goal::default()),
+    )?;
     let mut ears = Ears::new(swarm::shown(globals, env)?);
     let runtime = swarm::runtime()?;
     let stop = &mut signals.heard;

@@ -5,8 +5,8 @@ use super::globals::Globals;
 use super::network::{self, Network};
 use super::progress::Show;
 use crate::disk::named_file;
-use crate::driver::{DriverError, Scrape, Setup, Storage};
-use crate::engine::{Config, Content, Guest};
+use crate::driver::{DriverError, Goal, Scrape, Setup, Storage};
+use crate::engine::{Choking, Config, Content, Guest};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Places, Registry, StateFolder};
@@ -39,6 +39,8 @@ pub(super) struct Swarm {
     peers_max: usize,
     timeout: Option<Duration>,
     looks_only: bool,
+    choking: Choking,
+    super_seed: bool,
 }
 
 impl Swarm {
@@ -79,6 +81,8 @@ impl Swarm {
             peers_max: usize::from(network.max_peers),
             timeout: network.timeout,
             looks_only: false,
+            choking: Choking::default(),
+            super_seed: false,
         })
     }
 
@@ -90,6 +94,11 @@ impl Swarm {
     /// Nobody is to be asked for a piece.
     pub(super) fn only_to_look(self) -> Self {
         Self { looks_only: true, ..self }
+    }
+
+    /// Whom to serve, and whether to show them one piece at a time.
+    pub(super) fn giving(self, choking: Choking, super_seed: bool) -> Self {
+        Self { choking, super_seed, ..self }
     }
 
     /// To ask trackers for the counts of a swarm and for nothing else.
@@ -121,7 +130,7 @@ impl Swarm {
         content: Content,
         storage: Option<Storage>,
         memory_max: u64,
-        go_on: bool,
+        goal: Option<Goal>,
     ) -> Result<Setup, Error> {
         let Content { info, have, wanted, partial } = content;
         Ok(Setup {
@@ -141,12 +150,14 @@ impl Swarm {
                 rank: Box::new(self.rank),
                 guests: self.guests,
                 looks_only: self.looks_only,
+                choking: self.choking,
+                super_seed: self.super_seed,
             },
             storage,
             memory_max,
             listen: self.listen,
             peers: self.peers,
-            go_on,
+            goal,
             timeout: self.timeout,
             http: self.http,
             states: self.states,

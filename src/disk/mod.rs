@@ -27,6 +27,7 @@ mod piece_store;
 mod place;
 mod positioned;
 mod queue;
+mod read_ahead;
 mod sha1_lanes;
 mod source;
 mod store;
@@ -48,6 +49,7 @@ use crate::torrent::{Bitfield, Block, PieceIndex};
 use buffer::Buffer;
 use bytes::Bytes;
 use memory::Memory;
+use read_ahead::{Asked, ReadAhead};
 use worker::{Job, Workers};
 
 /// Whole pieces that wait for the workers, or are with them, before nothing more should be read
@@ -55,10 +57,13 @@ use worker::{Job, Workers};
 /// nothing faster, and falls out of the cache.
 const AHEAD_BYTES: u64 = 8 << 20;
 const AHEAD_PIECES: u64 = 2;
+/// What was read for upload keeps one byte of so many of the budget.
+const READ_AHEAD_ONE_OF: u64 = 8;
 
 /// The disk of one torrent. Dropping it does what was asked first, and joins its threads.
 pub struct Disk {
     buffer: Buffer,
+    read_ahead: ReadAhead,
     workers: Workers,
 }
 
@@ -75,10 +80,14 @@ pub enum Done {
         /// a bad one. Else empty.
         blocks: Vec<[u8; 20]>,
     },
-    /// A part of a stored piece was read.
-    Loaded {
-        /// As it was given to [`Disk::load`].
-        ticket: u64,
+    /// A part of a stored piece was read, or could not be: for [`Disk::loaded`].
+    Read {
+        /// Which.
+        piece: PieceIndex,
+        /// Where it begins.
+        offset: u32,
+        /// Bytes that were asked for.
+        length: u32,
         /// The bytes.
         result: Result<Bytes, DiskError>,
     },
@@ -112,8 +121,10 @@ impl Disk {
         for (piece, map) in store.partials().list()? {
             buffer.on_disk(&store.info().layout, piece, &map);
         }
-        let workers = Workers::start(store, Memory::new(memory_max), threads, Box::new(done))?;
-        Ok(Self { buffer, workers })
+        let memory = Memory::new(memory_max);
+        let read_ahead = ReadAhead::new(memory.max() / READ_AHEAD_ONE_OF);
+        let workers = Workers::start(store, memory, threads, Box::new(done))?;
+        Ok(Self { buffer, read_ahead, workers })
     }
 
     /// The store.
@@ -176,17 +187,49 @@ impl Disk {
         self.workers.shared().memory.give(held);
     }
 
-    /// Reads `length` bytes from `offset` of a stored `piece`. [`Done::Loaded`] answers with
-    /// `ticket`.
+    /// `length` bytes from `offset` of a stored `piece`, if they were read already. If not, they
+    /// will come under `ticket` from [`loaded`](Self::loaded).
     ///
     /// # Panics
     /// If they do not lie inside the piece.
-    pub fn load(&self, ticket: u64, piece: PieceIndex, offset: u32, length: u32) {
+    pub fn load(
+        &mut self,
+        ticket: u64,
+        piece: PieceIndex,
+        offset: u32,
+        length: u32,
+    ) -> Option<Bytes> {
         let shared = self.workers.shared();
-        let inside = shared.store.info().layout.lies_inside(piece.get(), offset, length);
+        let layout = &shared.store.info().layout;
+        let inside = layout.lies_inside(piece.get(), offset, length);
         assert!(inside.is_some(), "{length} bytes at {offset} of {piece:?}");
-        shared.memory.take_load(u64::from(length));
-        self.workers.give(Job::Load { ticket, piece, offset, length });
+        match self.read_ahead.ask(ticket, piece, offset, length, layout.piece_size(piece)) {
+            Asked::There(data) => return Some(data),
+            Asked::Waits => {}
+            Asked::Read { offset, length } => {
+                shared.memory.take_load(u64::from(length));
+                self.workers.give(Job::Read { piece, offset, length });
+            }
+        }
+        None
+    }
+
+    /// After [`Done::Read`]: the blocks that waited for it, by their tickets; `None` if they could
+    /// not be read.
+    pub fn loaded(
+        &mut self,
+        piece: PieceIndex,
+        offset: u32,
+        length: u32,
+        result: Result<Bytes, DiskError>,
+    ) -> Vec<(u64, Option<Bytes>)> {
+        let memory = &self.workers.shared().memory;
+        if result.is_err() {
+            memory.give_load(u64::from(length));
+        }
+        let blocks = self.read_ahead.read(piece, offset, result);
+        memory.give_load(self.read_ahead.make_room());
+        blocks
     }
 
     /// Puts the blocks of all unfinished pieces to disk, for another run. [`Done::Parked`]

@@ -25,7 +25,7 @@ pub(super) enum Job {
     /// Remove the piece's partial file.
     Forget { piece: PieceIndex },
     /// Read a part of a stored piece.
-    Load { ticket: u64, piece: PieceIndex, offset: u32, length: u32 },
+    Read { piece: PieceIndex, offset: u32, length: u32 },
     /// Say when all before is done.
     Park,
 }
@@ -200,11 +200,10 @@ impl Shared {
                 Ok(()) => return,
                 Err(error) => Err(error),
             },
-            Job::Load { ticket, piece, offset, length } => {
+            Job::Read { piece, offset, length } => {
                 let mut bytes = vec![0; length as usize];
                 let result = self.store.read(piece, offset, &mut bytes).map(|()| bytes.into());
-                self.memory.give_load(u64::from(length));
-                Ok(Done::Loaded { ticket, result })
+                Ok(Done::Read { piece, offset, length, result })
             }
             Job::Park => Ok(Done::Parked),
         };
@@ -293,12 +292,12 @@ impl Check {
 }
 
 impl Job {
-    /// The piece whose jobs must keep their order. Loads are of stored pieces and need none.
+    /// The piece whose jobs must keep their order. Reads are of stored pieces and need none.
     pub(super) const fn ordered_by(&self) -> Option<PieceIndex> {
         match self {
             Self::Check(check) => Some(check.whole.piece),
             Self::Spill { piece, .. } | Self::Forget { piece } => Some(*piece),
-            Self::Load { .. } | Self::Park => None,
+            Self::Read { .. } | Self::Park => None,
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use super::outcome::Watch;
 use super::{Driver, Storage, conn};
+use crate::disk::DiskError;
 use crate::engine::{Event, Input, Output, PeerId};
 use crate::net::dial;
+use crate::torrent::PieceIndex;
 use crate::wire::{BlockSpec, Message};
+use bytes::Bytes;
 use rtor_plugin::Level;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -65,10 +68,37 @@ impl Driver {
             Output::Load(peer, piece, spec) => {
                 self.loads_asked += 1;
                 let BlockSpec { offset, length, .. } = spec;
-                self.loads.insert(self.loads_asked, (peer, spec));
-                disk.load(self.loads_asked, piece, offset, length);
+                match disk.load(self.loads_asked, piece, offset, length) {
+                    Some(data) => self.loaded.push(Input::Loaded(peer, spec, Some(data))),
+                    None => drop(self.loads.insert(self.loads_asked, (peer, spec))),
+                }
             }
             _ => {}
+        }
+    }
+
+    /// A part of a stored piece was read for those who asked for blocks of it.
+    pub(super) fn read(
+        &mut self,
+        piece: PieceIndex,
+        offset: u32,
+        length: u32,
+        result: Result<Bytes, DiskError>,
+        watch: &mut dyn Watch,
+    ) {
+        let Some(Storage { disk, .. }) = &mut self.storage else { return };
+        let failed = result.as_ref().err().map(ToString::to_string);
+        let blocks = disk.loaded(piece, offset, length, result);
+        let asked = blocks.into_iter().filter_map(|(ticket, data)| {
+            let (peer, spec) = self.loads.remove(&ticket)?;
+            Some(Input::Loaded(peer, spec, data))
+        });
+        let inputs: Vec<Input> = asked.collect();
+        self.feed_all(inputs, watch);
+        if let Some(text) = failed.filter(|_| !std::mem::replace(&mut self.read_failed, true)) {
+            let text = format!("{text}: it is not sent to peers");
+            let (level, guest, subject) = (Level::Warning, "disk".to_owned(), String::new());
+            self.told(&Event::Report { level, guest, subject, text }, watch);
         }
     }
 

@@ -13,7 +13,7 @@ mod errands;
 mod outcome;
 mod scrape;
 
-pub use outcome::{End, Outcome, Progress, Seen, Watch};
+pub use outcome::{End, Goal, Outcome, Progress, Seen, Watch};
 pub use scrape::{Scrape, Scraped, scrape};
 
 use crate::disk::{Disk, DiskError, Done};
@@ -38,6 +38,8 @@ use tokio::sync::mpsc;
 const BATCH_MAX: usize = FACTS_WAITING_MAX;
 /// How long guests have for their good-byes (trackers: `stopped`).
 const FAREWELL_WAIT: Duration = Duration::from_millis(1500);
+/// How long peers have for the last blocks when enough was given.
+const LAST_BLOCKS_WAIT: Duration = Duration::from_secs(5);
 /// For so long nobody came and nobody was found: who is to come is here.
 const QUIET: Duration = Duration::from_secs(3);
 /// How often a watcher is told how far it is.
@@ -77,8 +79,8 @@ pub struct Setup {
     pub listen: Option<SocketAddr>,
     /// Peers that the user or the torrent named.
     pub peers: Vec<SocketAddr>,
-    /// Stay when everything is there.
-    pub go_on: bool,
+    /// Stay when everything is there, until that; `None`: leave.
+    pub goal: Option<Goal>,
     /// Give up when nothing arrived for so long.
     pub timeout: Option<Duration>,
     /// For trackers.
@@ -144,12 +146,18 @@ pub struct Driver {
     outputs: Vec<Output>,
     loads: BTreeMap<u64, (PeerId, BlockSpec)>,
     loads_asked: u64,
+    /// Blocks that were there when they were asked for: the engine hears of them at once.
+    loaded: Vec<Input>,
+    /// A read failed, and that was told.
+    read_failed: bool,
     listener: Listener,
     datagrams: Datagrams,
     states: Option<StateFolder>,
     from: Option<IpAddr>,
     proxy: Option<Proxy>,
-    go_on: bool,
+    goal: Option<Goal>,
+    /// Since when everything is here, and its bytes.
+    complete: Option<(Instant, u64)>,
     timeout: Option<Duration>,
     last_arrival: Instant,
     /// Pieces of a magnet's metadata that came.
@@ -174,7 +182,7 @@ impl Driver {
             memory_max,
             listen,
             peers,
-            go_on,
+            goal,
             timeout,
             http,
             states,
@@ -216,12 +224,15 @@ impl Driver {
             outputs,
             loads: BTreeMap::new(),
             loads_asked: 0,
+            loaded: Vec::new(),
+            read_failed: false,
             listener,
             datagrams,
             states,
             from,
             proxy,
-            go_on,
+            goal,
+            complete: None,
             timeout,
             last_arrival: began,
             metadata_taken: 0,
@@ -335,6 +346,9 @@ impl Driver {
         stop: &mut Stop,
         watch: &mut dyn Watch,
     ) -> Result<Outcome, DriverError> {
+        if end == End::Seeded {
+            self.send_the_rest(stop, watch).await;
+        }
         self.leave(stop, watch).await?;
         if end == End::Complete
             && let Some(storage) = &self.storage
@@ -346,6 +360,17 @@ impl Driver {
 
     fn waited_in_vain(&self) -> bool {
         self.timeout.is_some_and(|most| self.last_arrival.elapsed() >= most)
+    }
+
+    /// Everything is here: whether, and how, that is the end.
+    fn reached(&mut self) -> Option<End> {
+        let Some(Goal { ratio, time }) = self.goal else { return Some(End::Complete) };
+        let complete = || (Instant::now(), self.engine.have_bytes());
+        let (since, bytes) = *self.complete.get_or_insert_with(complete);
+        let (_, given) = self.engine.moved_bytes();
+        let enough = ratio.is_some_and(|ratio| given as f64 >= ratio * bytes as f64);
+        let long = time.is_some_and(|time| since.elapsed() >= time);
+        (enough || long).then_some(End::Seeded)
     }
 
     fn now(&self) -> Time {
@@ -362,14 +387,28 @@ impl Driver {
             if let Some(error) = self.failed.take() {
                 return Err(error.into());
             }
-            if self.engine.is_complete() && !self.go_on {
-                return Ok(End::Complete);
+            let complete = self.engine.is_complete();
+            if complete && let Some(end) = self.reached() {
+                return Ok(end);
             }
-            if self.waited_in_vain() {
+            // Nothing is to arrive any more once everything is there.
+            if !complete && self.waited_in_vain() {
                 return Ok(End::NothingArrived);
             }
             if let Woken::Stop = self.turn(stop, watch).await {
                 return Ok(End::Stopped);
+            }
+        }
+    }
+
+    /// Enough was given: blocks that are on their way leave for their sockets.
+    async fn send_the_rest(&mut self, stop: &mut Stop, watch: &mut dyn Watch) {
+        let begun = Instant::now();
+        self.feed(Input::Sated, watch);
+        self.flush();
+        while self.engine.uploads_under_way() > 0 && begun.elapsed() < LAST_BLOCKS_WAIT {
+            if let Woken::Stop = self.turn(stop, watch).await {
+                return;
             }
         }
     }
@@ -461,8 +500,15 @@ impl Driver {
         let now = self.now();
         let mut outputs = std::mem::take(&mut self.outputs);
         self.engine.handle_all(now, inputs, &mut outputs);
-        for output in outputs.drain(..) {
-            self.act(output, watch);
+        loop {
+            for output in outputs.drain(..) {
+                self.act(output, watch);
+            }
+            if self.loaded.is_empty() {
+                break;
+            }
+            // Blocks that were read ahead.
+            self.engine.handle_all(now, self.loaded.drain(..), &mut outputs);
         }
         self.outputs = outputs;
     }
@@ -500,9 +546,8 @@ impl Driver {
             Done::Checked { piece, good, blocks } => {
                 self.feed(Input::Checked(piece, good, blocks), watch);
             }
-            Done::Loaded { ticket, result } => {
-                let Some((peer, spec)) = self.loads.remove(&ticket) else { return };
-                self.feed(Input::Loaded(peer, spec, result.ok()), watch);
+            Done::Read { piece, offset, length, result } => {
+                self.read(piece, offset, length, result, watch);
             }
             Done::Spilled { .. } => {}
             Done::Parked => self.parked = true,
@@ -527,6 +572,7 @@ impl Driver {
             end,
             report: self.engine.report(self.now()),
             have: self.engine.have().clone(),
+            have_bytes: self.engine.have_bytes(),
             seconds: self.began.elapsed().as_secs_f64(),
             memory_peak: self.storage.map_or(0, |storage| storage.disk.memory_peak()),
             port: self.listener.port(),

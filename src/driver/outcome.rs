@@ -2,16 +2,28 @@
 
 use crate::engine::{Event, Report};
 use crate::torrent::Bitfield;
+use std::time::Duration;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Every wanted piece is verified and stored.
     Complete,
+    /// Enough was given, or for long enough.
+    Seeded,
     /// It was told to stop.
     Stopped,
     /// Nothing arrived for as long as the user would wait.
     NothingArrived,
+}
+
+/// Until when to go on when everything is there; without either for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Goal {
+    /// Until so many times the bytes of what is here were given.
+    pub ratio: Option<f64>,
+    /// For so long.
+    pub time: Option<Duration>,
 }
 
 /// How a run ended.
@@ -23,6 +35,8 @@ pub struct Outcome {
     pub report: Report,
     /// Pieces that are verified and stored.
     pub have: Bitfield,
+    /// Bytes of them.
+    pub have_bytes: u64,
     /// How long it took.
     pub seconds: f64,
     /// The most bytes in block buffers at once.

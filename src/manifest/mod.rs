@@ -33,6 +33,7 @@ pub mod event;
 pub mod fetch;
 pub mod plugins;
 pub mod scenario;
+pub mod seed;
 pub mod sim;
 pub mod swarm;
 mod torrent;
