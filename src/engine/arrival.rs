@@ -118,8 +118,8 @@ impl Engine {
             self.hang_up(now, liar, Why::Poisoned, out);
         }
         // Whoever went long ago, or was banned already, is not here any more.
-        let Some(Gone { addr, known_as, came_to_us }) = self.gone.remove(&liar) else { return };
-        self.pool.ban(known_as, came_to_us);
+        let Some(Gone { addr, known_as }) = self.gone.remove(&liar) else { return };
+        self.pool.ban(known_as, true);
         out.push(Output::Tell(Event::Banned { peer: liar, addr }));
         for block in self.picker.disowned(liar) {
             self.tally.wasted_bytes += u64::from(block.length());

@@ -136,7 +136,6 @@ struct Pending {
 struct Gone {
     addr: SocketAddr,
     known_as: SocketAddr,
-    came_to_us: bool,
 }
 
 /// One torrent.
@@ -545,7 +544,7 @@ impl Engine {
         if self.gone.len() >= GONE_MAX {
             self.gone.pop_first();
         }
-        self.gone.insert(peer, Gone { addr, known_as, came_to_us: session.came_to_us });
+        self.gone.insert(peer, Gone { addr, known_as });
         out.push(Output::Tell(Event::Left { peer, addr, why }));
         let fact = Fact::PeerLeft { peer: peer.0, addr: Addr::from(addr) };
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));

@@ -55,8 +55,8 @@ pub(super) struct Pool {
     /// Idle peers that may be dialled now, by failures, then by when that was so.
     due: BTreeSet<(u32, Time, SocketAddr)>,
     dialling: usize,
-    /// Where liars came to us from. An address of theirs is as good as another, so they may not
-    /// come again; others behind the same one may still be dialled.
+    /// Hosts of liars. Whoever comes from there may be the liar again, from another port; others
+    /// behind the same one may still be dialled.
     banned: BTreeSet<IpAddr>,
 }
 
@@ -171,9 +171,9 @@ impl Pool {
         }
     }
 
-    /// Never dial it again, nor let it in from the same host if it came to us.
-    pub(super) fn ban(&mut self, addr: SocketAddr, came_to_us: bool) {
-        if came_to_us && self.banned.len() < KNOWN_MAX {
+    /// Never dial it again, nor let anybody in from its host, if that is said.
+    pub(super) fn ban(&mut self, addr: SocketAddr, its_host_too: bool) {
+        if its_host_too && self.banned.len() < KNOWN_MAX {
             self.banned.insert(addr.ip());
         }
         self.leave_state(addr);
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_liar_that_came_to_us_may_not_come_from_another_port() {
+    fn a_liar_may_not_come_from_another_port() {
         let mut pool = Pool::default();
         pool.ban(addr(1), true);
         pool.ban(addr(2), false);
