@@ -85,6 +85,12 @@ impl Handshake {
         })
     }
 
+    /// Whether its beginning is there: then it is no handshake of another protocol.
+    #[must_use]
+    pub fn begins(bytes: &[u8]) -> bool {
+        bytes.starts_with(HEADER)
+    }
+
     /// Whether bytes that came so far may be the beginning of a handshake: garbage is hung up on
     /// at its first wrong byte, not after 68.
     #[must_use]
@@ -111,6 +117,8 @@ mod tests {
     fn garbage_is_known_at_its_first_wrong_byte() {
         assert!(Handshake::may_begin(b"\x13Bit"));
         assert!(!Handshake::may_begin(b"GET / HTTP"));
+        assert!(Handshake::begins(b"\x13BitTorrent protocol\0"));
+        assert!(!Handshake::begins(b"\x13BitTorrent"));
         assert_eq!(Handshake::decode(&[0; HANDSHAKE_BYTES]), Err(Fault::Header));
     }
 }

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod handshake;
 pub mod message;
 pub mod metadata;
+pub mod mse;
 
 pub use fault::Fault;
 pub use handshake::Handshake;
