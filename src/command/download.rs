@@ -330,6 +330,8 @@ pub(super) fn peers(report: &Report) -> Vec<Peer> {
         client: peer.client.clone(),
         source: peer.found_by.first().cloned().unwrap_or_default(),
         found_by: peer.found_by.clone(),
+        encrypted: peer.method.is_some(),
+        encryption: peer.method.map(|method| method.name().to_owned()),
         downloaded_bytes: peer.downloaded_bytes,
         uploaded_bytes: peer.uploaded_bytes,
         share: peer.downloaded_bytes as f64 / report.downloaded_bytes.max(1) as f64,

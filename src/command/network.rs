@@ -2,7 +2,7 @@
 
 use super::globals::Globals;
 use super::quantity;
-use crate::engine::Guest;
+use crate::engine::{Encryption, Guest};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Registry, StateFolder};
@@ -44,12 +44,36 @@ pub(super) struct Network {
     /// $ALL_PROXY, $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY]
     #[arg(long, value_name = "URL")]
     pub(super) proxy: Option<String>,
+    /// Encrypted connections (MSE): `allow` both kinds and try plain ones first, `prefer` encrypted
+    /// ones, `require` them with RC4, or `off`
+    #[arg(long, value_name = "WHEN", default_value = "allow")]
+    pub(super) encryption: WhenEncrypted,
     /// Connections at once
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) max_peers: u16,
     /// Give up when nothing arrived for so long
     #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
     pub(super) timeout: Option<Duration>,
+}
+
+/// `--encryption`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum WhenEncrypted {
+    Off,
+    Allow,
+    Prefer,
+    Require,
+}
+
+impl From<WhenEncrypted> for Encryption {
+    fn from(when: WhenEncrypted) -> Self {
+        match when {
+            WhenEncrypted::Off => Self::Off,
+            WhenEncrypted::Allow => Self::Allow,
+            WhenEncrypted::Prefer => Self::Prefer,
+            WhenEncrypted::Require => Self::Require,
+        }
+    }
 }
 
 impl Network {

@@ -8,6 +8,7 @@ use crate::engine::Event;
 use crate::manifest::event::EventLine;
 use crate::sanitize::sanitize;
 use crate::table;
+use crate::wire::mse::Method;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rtor_plugin::Level;
 use std::io::Write;
@@ -224,9 +225,13 @@ fn eta(left_bytes: u64, rate: f64) -> String {
 /// The event as a script gets it; farewells are nobody's business.
 fn event_line(t: f64, event: &Event) -> Option<EventLine<'_>> {
     Some(match event {
-        Event::Joined { addr, came_to_us, .. } => {
-            EventLine::PeerJoined { t, addr: addr.to_string(), came_to_us: *came_to_us }
-        }
+        Event::Joined { addr, came_to_us, method, .. } => EventLine::PeerJoined {
+            t,
+            addr: addr.to_string(),
+            came_to_us: *came_to_us,
+            encrypted: method.is_some(),
+            encryption: method.map(Method::name),
+        },
         Event::Left { addr, why, .. } => {
             EventLine::PeerLeft { t, addr: addr.to_string(), why: why.to_string() }
         }

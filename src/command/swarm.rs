@@ -6,7 +6,7 @@ use super::network::{self, Network};
 use super::progress::Show;
 use crate::disk::named_file;
 use crate::driver::{DriverError, Goal, Scrape, Setup, Storage};
-use crate::engine::{Choking, Config, Content, Guest};
+use crate::engine::{Choking, Config, Content, Encryption, Guest};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Places, Registry, StateFolder};
@@ -37,6 +37,7 @@ pub(super) struct Swarm {
     proxy: Option<Proxy>,
     listen: Option<SocketAddr>,
     peers_max: usize,
+    encryption: Encryption,
     timeout: Option<Duration>,
     looks_only: bool,
     choking: Choking,
@@ -79,6 +80,7 @@ impl Swarm {
             proxy,
             listen: *listen,
             peers_max: usize::from(network.max_peers),
+            encryption: network.encryption.into(),
             timeout: network.timeout,
             looks_only: false,
             choking: Choking::default(),
@@ -146,6 +148,7 @@ impl Swarm {
                 port: 0,
                 udp_port: 0,
                 peers_max: self.peers_max,
+                encryption: self.encryption,
                 seed: chance()?,
                 rank: Box::new(self.rank),
                 guests: self.guests,

@@ -15,7 +15,7 @@ use std::time::Instant;
 impl Driver {
     pub(super) fn act(&mut self, output: Output, watch: &mut dyn Watch) {
         match output {
-            Output::Dial(peer, to) => {
+            Output::Dial(peer, to, offer) => {
                 let connection = dial(
                     conn(peer),
                     &self.facts_from,
@@ -23,6 +23,7 @@ impl Driver {
                     to,
                     self.from,
                     self.proxy.as_ref(),
+                    offer,
                 );
                 self.connections.insert(peer, connection);
             }

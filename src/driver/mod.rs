@@ -22,7 +22,7 @@ use crate::host::StateFolder;
 use crate::net::Outgoing;
 use crate::net::http::Http;
 use crate::net::{
-    Buffers, ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener,
+    Buffers, ConnId, Connection, Datagrams, Door, FACTS_WAITING_MAX, Fact, ListenError, Listener,
     Newcomer, Proxy,
 };
 use crate::torrent::{Info, MetainfoError};
@@ -193,7 +193,7 @@ impl Driver {
         let (listener, datagrams) = match proxy {
             Some(_) => (Listener::closed(), Datagrams::closed()),
             None => {
-                let listener = Listener::open(listen, &facts_from)?;
+                let listener = Listener::open(listen, &facts_from, door(&engine))?;
                 let datagrams = Datagrams::open(listener.ip(), listener.port(), &facts_from);
                 (listener, datagrams)
             }
@@ -520,18 +520,27 @@ impl Driver {
                 let peer = self.engine.next_peer();
                 let conn = conn(peer);
                 let (facts, buffers) = (&self.facts_from, &self.buffers);
-                let Newcomer { stream, received, .. } = newcomer;
+                let Newcomer { stream, from, method, handshake, received } = newcomer;
                 let connection = Connection::adopt(conn, facts, buffers, stream, received);
                 self.connections.insert(peer, connection);
-                self.feed(Input::Accepted(peer, newcomer.from), watch);
-                self.feed(Input::Greeted(peer, newcomer.handshake), watch);
+                self.feed(Input::Accepted(peer, from), watch);
+                if let Some(method) = method {
+                    self.feed(Input::Encrypted(peer, method), watch);
+                }
+                self.feed(Input::Greeted(peer, handshake), watch);
             }
+            Fact::Encrypted(id, method) => self.feed(Input::Encrypted(peer(id), method), watch),
             Fact::Greeted(id, handshake) => self.feed(Input::Greeted(peer(id), handshake), watch),
             Fact::Received(id, messages) => {
                 let from = |message| Input::Received(peer(id), message);
                 self.feed_all(messages.into_iter().map(from), watch);
             }
             Fact::Sent(id, count) => self.feed(Input::Sent(peer(id), count), watch),
+            Fact::Declined(id, why) => {
+                if self.connections.remove(&peer(id)).is_some() {
+                    self.feed(Input::Declined(peer(id), why), watch);
+                }
+            }
             Fact::Lost(id, why) => {
                 if self.connections.remove(&peer(id)).is_some() {
                     self.feed(Input::Lost(peer(id), why), watch);
@@ -577,6 +586,15 @@ impl Driver {
             memory_peak: self.storage.map_or(0, |storage| storage.disk.memory_peak()),
             port: self.listener.port(),
         }
+    }
+}
+
+/// Whom the engine takes.
+fn door(engine: &Config) -> Door {
+    Door {
+        plain: engine.encryption.takes_plain(),
+        encrypted: engine.encryption.preference(),
+        skeys: vec![engine.info.hashes.on_the_wire()],
     }
 }
 

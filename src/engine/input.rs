@@ -3,6 +3,7 @@
 use super::picker::Digest;
 use super::{Content, PeerId};
 use crate::torrent::PieceIndex;
+use crate::wire::mse::Method;
 use crate::wire::{BlockSpec, Handshake, Message};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -15,17 +16,22 @@ pub enum Input {
     Started,
     /// The user, or a torrent, named a peer.
     Named(SocketAddr),
-    /// A dial succeeded.
+    /// A dial succeeded, and our handshake can reach the peer.
     Dialled(PeerId),
     /// A peer came to us, and its handshake was about this torrent. The id is from
     /// [`Engine::next_peer`](super::Engine::next_peer).
     Accepted(PeerId, SocketAddr),
+    /// The connection of a peer that has not greeted yet is encrypted, and goes on with this.
+    Encrypted(PeerId, Method),
     /// A peer's handshake.
     Greeted(PeerId, Handshake),
     /// A message of a peer.
     Received(PeerId, Message),
     /// `count` blocks that were sent to a peer have left for its socket.
     Sent(PeerId, usize),
+    /// A peer took our call and closed the connection instead of saying its handshake, and how, for
+    /// people: it may want another kind of connection.
+    Declined(PeerId, String),
     /// A dial failed or a connection ended, and why, for people.
     Lost(PeerId, String),
     /// A piece was hashed; a good one is stored. With the SHA-1 of each block, if it is bad or

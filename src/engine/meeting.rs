@@ -1,5 +1,6 @@
 //! How conversations begin: dials, newcomers, handshakes, and what is said first.
 
+use super::encryption::Kind;
 use super::learn::METADATA_ID;
 use super::output::{Event, Output, Why};
 use super::session::Session;
@@ -8,6 +9,7 @@ use super::upload::REQUESTS_QUEUED_MAX;
 use super::{Engine, PeerId, Pending};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::metadata::METADATA_NAME;
+use crate::wire::mse::{Method, Offer};
 use crate::wire::{Fault, Handshake, Message};
 use bytes::Bytes;
 use rtor_plugin::Addr;
@@ -17,6 +19,12 @@ use std::net::SocketAddr;
 /// Who takes so long to answer our call is far.
 const FAR_US: u64 = SECOND_US / 40;
 
+impl Pending {
+    const fn new(since: Time, addr: SocketAddr, came_to_us: bool) -> Self {
+        Self { addr, came_to_us, since, method: None, guessed: false }
+    }
+}
+
 impl Engine {
     pub(super) fn has_room_to_dial(&self) -> bool {
         let here = self.sessions.len() + self.pending.len();
@@ -25,11 +33,29 @@ impl Engine {
 
     pub(super) fn dial(&mut self, now: Time, out: &mut Vec<Output>) {
         while self.has_room_to_dial() {
-            let Some(addr) = self.pool.next(now) else { return };
+            let Some((addr, kind)) = self.pool.next(now) else { return };
             let peer = self.next_peer();
-            self.pending
-                .insert(peer, Pending { addr, came_to_us: false, since: now, guessed: false });
-            out.push(Output::Dial(peer, addr));
+            self.pending.insert(peer, Pending::new(now, addr, false));
+            let skey = self.handshake.info_hash;
+            let preference = self.encryption.preference().filter(|_| kind == Kind::Encrypted);
+            let offer = preference.map(|preference| Offer { skey, preference });
+            out.push(Output::Dial(peer, addr, offer));
+        }
+    }
+
+    /// The peer may want the other kind of connection, and is called so at once, if there is one.
+    pub(super) fn declined(&mut self, now: Time, peer: PeerId, why: String, out: &mut Vec<Output>) {
+        let why = Why::Lost(why);
+        let Some(pending) = self.pending.remove(&peer) else {
+            return self.drop_peer(now, peer, why, out);
+        };
+        self.pool.declined(now, pending.addr);
+        out.push(Output::Tell(Event::Left { peer, addr: pending.addr, why }));
+    }
+
+    pub(super) fn encrypted(&mut self, peer: PeerId, method: Method) {
+        if let Some(pending) = self.pending.get_mut(&peer) {
+            pending.method = Some(method);
         }
     }
 
@@ -64,8 +90,7 @@ impl Engine {
             out.push(Output::HangUp(peer));
             return;
         }
-        self.pending
-            .insert(peer, Pending { addr: from, came_to_us: true, since: now, guessed: false });
+        self.pending.insert(peer, Pending::new(now, from, true));
         out.push(Output::Greet(peer, self.handshake));
     }
 
@@ -101,6 +126,7 @@ impl Engine {
             session.greeted_after(now.since_us(pending.since));
         }
         session.peer_id = theirs.peer_id;
+        session.method = pending.method;
         session.fast = theirs.fast();
         session.interest_guessed = pending.guessed;
         if theirs.extensions() {
@@ -120,8 +146,8 @@ impl Engine {
         }
         self.tell_port(peer, theirs, out);
         self.sessions.insert(peer, session);
-        let (addr, came_to_us) = (pending.addr, pending.came_to_us);
-        out.push(Output::Tell(Event::Joined { peer, addr, came_to_us }));
+        let Pending { addr, came_to_us, method, .. } = pending;
+        out.push(Output::Tell(Event::Joined { peer, addr, came_to_us, method }));
         let fact =
             Fact::PeerJoined { peer: peer.0, addr: Addr::from(addr), came_to_us, seed: false };
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
@@ -136,6 +162,9 @@ impl Engine {
         let listens_at = SocketAddr::new(session.addr.ip(), port);
         if self.pool.came(now, listens_at) {
             session.known_as = listens_at;
+            if session.method.is_some() {
+                self.pool.encrypts(listens_at);
+            }
         }
     }
 

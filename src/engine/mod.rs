@@ -9,6 +9,7 @@ mod arrival;
 mod choker;
 mod draft;
 mod early;
+mod encryption;
 mod fast;
 mod guests;
 mod input;
@@ -37,6 +38,7 @@ mod upload;
 mod wishes;
 
 pub use choker::{Choking, SeedChoke};
+pub use encryption::Encryption;
 pub use guests::Guest;
 pub use input::Input;
 pub use output::{Event, Output, Why};
@@ -45,6 +47,7 @@ pub use time::Time;
 pub use wishes::{found_of, reply_of};
 
 use crate::torrent::{Bitfield, Block, Info, PieceIndex};
+use crate::wire::mse::Method;
 use crate::wire::{Fault, Handshake, Message};
 use choker::Choker;
 use guests::Guests;
@@ -91,6 +94,8 @@ pub struct Config {
     pub udp_port: u16,
     /// Connections at once.
     pub peers_max: usize,
+    /// Which connections are encrypted.
+    pub encryption: Encryption,
     /// Chance.
     pub seed: u64,
     /// The order of pieces.
@@ -127,6 +132,8 @@ struct Pending {
     addr: SocketAddr,
     came_to_us: bool,
     since: Time,
+    /// What its connection goes on with, if it is encrypted.
+    method: Option<Method>,
     /// It was told that we are interested before we know what it has.
     guessed: bool,
 }
@@ -150,6 +157,7 @@ pub struct Engine {
     port: u16,
     udp_port: u16,
     peers_max: usize,
+    encryption: Encryption,
     looks_only: bool,
     seed: u64,
     rank: Box<dyn Rank>,
@@ -214,6 +222,7 @@ impl Engine {
             port: config.port,
             udp_port: config.udp_port,
             peers_max: config.peers_max,
+            encryption: config.encryption,
             looks_only: config.looks_only,
             seed,
             rank: config.rank,
@@ -222,7 +231,7 @@ impl Engine {
             asked_twice: 0,
             complete_at_start,
             picker,
-            pool: Pool::default(),
+            pool: Pool::new(config.encryption),
             guests: Guests::new(config.guests, info.private),
             choker: Choker::new(config.choking),
             super_seed,
@@ -282,9 +291,11 @@ impl Engine {
             }
             Input::Dialled(peer) => self.dialled(now, peer, out),
             Input::Accepted(peer, from) => self.accepted(now, peer, from, out),
+            Input::Encrypted(peer, method) => self.encrypted(peer, method),
             Input::Greeted(peer, handshake) => self.greeted(now, peer, &handshake, out),
             Input::Received(peer, message) => self.received(now, peer, message, out),
             Input::Sent(peer, count) => self.sent(now, peer, count, out),
+            Input::Declined(peer, why) => self.declined(now, peer, why, out),
             Input::Lost(peer, why) => self.drop_peer(now, peer, Why::Lost(why), out),
             Input::Checked(piece, good, digests) => self.checked(now, piece, good, digests, out),
             Input::Reads(pieces) => {
@@ -522,8 +533,10 @@ impl Engine {
     fn drop_peer(&mut self, now: Time, peer: PeerId, why: Why, out: &mut Vec<Output>) {
         self.hungry.remove(&peer);
         if let Some(pending) = self.pending.remove(&peer) {
-            if !pending.came_to_us {
-                self.pool.lost(now, pending.addr);
+            match why {
+                _ if pending.came_to_us => {}
+                Why::Unanswered => self.pool.unanswered(now, pending.addr),
+                _ => self.pool.lost(now, pending.addr),
             }
             out.push(Output::Tell(Event::Left { peer, addr: pending.addr, why }));
             return;

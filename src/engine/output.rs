@@ -2,6 +2,7 @@
 
 use super::PeerId;
 use crate::torrent::{Block, Info, MetainfoError, PieceIndex};
+use crate::wire::mse::{Method, Offer};
 use crate::wire::{BlockSpec, Fault, Handshake, Message};
 use bytes::Bytes;
 use rtor_plugin::Level;
@@ -11,8 +12,8 @@ use std::sync::Arc;
 /// A deed for the rooms that touch the world.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Connect to a peer.
-    Dial(PeerId, SocketAddr),
+    /// Connect to a peer; with this encryption, if there is an offer.
+    Dial(PeerId, SocketAddr, Option<Offer>),
     /// Send our handshake.
     Greet(PeerId, Handshake),
     /// Send a message.
@@ -102,6 +103,8 @@ pub enum Event {
         addr: SocketAddr,
         /// It came to us.
         came_to_us: bool,
+        /// What its connection goes on with, if it is encrypted.
+        method: Option<Method>,
     },
     /// A peer is gone, or a dial failed.
     Left {

@@ -2,8 +2,10 @@
 //!
 //! Peers come from guests, the command line and torrents, in any number; the pool keeps at most
 //! [`KNOWN_MAX`], dials those that failed least first, in the order in which they became due, and
-//! backs off from those that fail.
+//! backs off from those that fail. It remembers of each which kind of connection it took, encrypted
+//! or not, and tries the other kind with who declined one: at once, once, and as no failure.
 
+use super::encryption::{Encryption, Kind};
 use super::time::{SECOND_US, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +40,10 @@ enum State {
 #[derive(Clone, Debug)]
 struct Known {
     state: State,
+    /// What it is dialled with: what it took last, if it ever did.
+    kind: Kind,
+    /// That is the other kind already: it declined the first.
+    redialled: bool,
     failures: u32,
     /// The first of them first.
     found_by: Vec<String>,
@@ -47,6 +53,7 @@ struct Known {
 /// Peers known.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
+    encryption: Encryption,
     known: BTreeMap<SocketAddr, Known>,
     /// Idle peers by when they may be dialled.
     waiting: BTreeSet<(Time, SocketAddr)>,
@@ -61,6 +68,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
+    pub(super) fn new(encryption: Encryption) -> Self {
+        Self { encryption, ..Self::default() }
+    }
+
     /// `addr` was found by `finder`; `kept` ones are retried for ever. Whether it is new.
     pub(super) fn found(&mut self, now: Time, addr: SocketAddr, finder: &str, kept: bool) -> bool {
         if let Some(known) = self.known.get_mut(&addr) {
@@ -74,21 +85,29 @@ impl Pool {
         if !usable || self.known.len() >= KNOWN_MAX {
             return false;
         }
-        let found_by = vec![finder.to_owned()];
-        self.known.insert(addr, Known { state: State::Idle(now), failures: 0, found_by, kept });
+        let known = Known {
+            state: State::Idle(now),
+            kind: self.encryption.first(),
+            redialled: false,
+            failures: 0,
+            found_by: vec![finder.to_owned()],
+            kept,
+        };
+        self.known.insert(addr, known);
         self.wait(now, addr);
         true
     }
 
-    /// The next peer to dial, if one is due; it counts as being dialled from then on.
-    pub(super) fn next(&mut self, now: Time) -> Option<SocketAddr> {
+    /// The next peer to dial, if one is due, and how; it counts as being dialled from then on.
+    pub(super) fn next(&mut self, now: Time) -> Option<(SocketAddr, Kind)> {
         if self.dialling >= DIALLING_MAX || !self.has_due(now) {
             return None;
         }
         let (_, _, addr) = self.due.pop_first()?;
-        self.known.get_mut(&addr)?.state = State::Dialling;
+        let known = self.known.get_mut(&addr)?;
+        known.state = State::Dialling;
         self.dialling += 1;
-        Some(addr)
+        Some((addr, known.kind))
     }
 
     /// Whether somebody could be dialled.
@@ -117,7 +136,40 @@ impl Pool {
         self.leave_state(addr);
         if let Some(known) = self.known.get_mut(&addr) {
             known.state = State::Connected;
+            known.redialled = false;
         }
+    }
+
+    /// It came to us encrypted, and so it takes that.
+    pub(super) fn encrypts(&mut self, addr: SocketAddr) {
+        if let Some(known) = self.known.get_mut(&addr) {
+            known.kind = Kind::Encrypted;
+        }
+    }
+
+    /// It took our call and closed the connection before its handshake: as some do that want the
+    /// other kind of connection. It is dialled with that as soon as there is room; if it declines
+    /// that too, it is [`lost`](Self::lost).
+    pub(super) fn declined(&mut self, now: Time, addr: SocketAddr) {
+        let dialled = |known: &&Known| known.state == State::Dialling && !known.redialled;
+        let known = self.known.get(&addr).filter(dialled);
+        let Some(kind) = known.and_then(|known| self.encryption.instead_of(known.kind)) else {
+            return self.lost(now, addr);
+        };
+        self.leave_state(addr);
+        if let Some(known) = self.known.get_mut(&addr) {
+            (known.kind, known.redialled, known.state) = (kind, true, State::Idle(now));
+            self.wait(now, addr);
+        }
+    }
+
+    /// It said nothing: as some may that wait for the other kind of connection, so that is its turn
+    /// next time.
+    pub(super) fn unanswered(&mut self, now: Time, addr: SocketAddr) {
+        if let Some(known) = self.known.get_mut(&addr).filter(|known| !known.redialled) {
+            known.kind = self.encryption.instead_of(known.kind).unwrap_or(known.kind);
+        }
+        self.lost(now, addr);
     }
 
     /// A peer that came to us listens at `addr`: it is not dialled while it is here. Whether it is
@@ -147,6 +199,10 @@ impl Pool {
             return;
         };
         known.failures += 1;
+        // Both kinds were tried: the next turn begins with the same one as this.
+        if std::mem::take(&mut known.redialled) {
+            known.kind = self.encryption.instead_of(known.kind).unwrap_or(known.kind);
+        }
         if known.failures > FAILURES_MAX && !known.kept {
             self.known.remove(&addr);
             return;
@@ -234,6 +290,11 @@ mod tests {
         SocketAddr::from(([10, 0, 0, n], 6881))
     }
 
+    /// The next to be dialled, however.
+    fn next(pool: &mut Pool, now: Time) -> Option<SocketAddr> {
+        pool.next(now).map(|(addr, _)| addr)
+    }
+
     #[test]
     fn a_failing_peer_is_dialled_later_and_later() {
         let mut pool = Pool::default();
@@ -242,8 +303,8 @@ mod tests {
         let mut now = Time(0);
         let mut waits = Vec::new();
         for _ in 0..3 {
-            assert_eq!(pool.next(now), Some(addr(1)));
-            assert_eq!(pool.next(now), None);
+            assert_eq!(next(&mut pool, now), Some(addr(1)));
+            assert_eq!(next(&mut pool, now), None);
             pool.lost(now, addr(1));
             let due = pool.deadline().expect("it is retried");
             waits.push(due.since_us(now) / SECOND_US);
@@ -259,7 +320,7 @@ mod tests {
             pool.found(Time(0), addr(1), "test", kept);
             let mut now = Time(0);
             for _ in 0..=FAILURES_MAX {
-                assert_eq!(pool.next(now), Some(addr(1)));
+                assert_eq!(next(&mut pool, now), Some(addr(1)));
                 pool.lost(now, addr(1));
                 now = pool.deadline().unwrap_or(now);
             }
@@ -271,7 +332,7 @@ mod tests {
     fn who_broke_the_protocol_is_left_alone_for_longer() {
         let mut pool = Pool::default();
         pool.found(Time(0), addr(1), "test", true);
-        assert_eq!(pool.next(Time(0)), Some(addr(1)));
+        assert_eq!(next(&mut pool, Time(0)), Some(addr(1)));
         pool.connected(addr(1));
         pool.offended(addr(1));
         pool.lost(Time(0), addr(1));
@@ -297,7 +358,7 @@ mod tests {
     fn a_banned_peer_stays_banned() {
         let mut pool = Pool::default();
         pool.found(Time(0), addr(1), "test", true);
-        assert_eq!(pool.next(Time(0)), Some(addr(1)));
+        assert_eq!(next(&mut pool, Time(0)), Some(addr(1)));
         pool.connected(addr(1));
         pool.ban(addr(1), false);
         pool.lost(Time(1), addr(1));
@@ -312,7 +373,7 @@ mod tests {
             pool.found(Time(0), addr(n), "test", false);
         }
         for n in 1..=3 {
-            assert_eq!(pool.next(Time(0)), Some(addr(n)));
+            assert_eq!(next(&mut pool, Time(0)), Some(addr(n)));
             pool.connected(addr(n));
         }
         pool.replaced(addr(1));
@@ -321,7 +382,7 @@ mod tests {
         pool.lost(Time(SECOND_US), addr(2));
         pool.lost(Time(2 * SECOND_US), addr(3));
         let later = Time(3600 * SECOND_US);
-        let order: Vec<_> = std::iter::from_fn(|| pool.next(later)).collect();
+        let order: Vec<_> = std::iter::from_fn(|| next(&mut pool, later)).collect();
         assert_eq!(order, [addr(3), addr(2), addr(1)]);
     }
 
@@ -344,5 +405,97 @@ mod tests {
             pool.found(Time(0), SocketAddr::from((n.to_be_bytes().map(|b| b | 1), 1)), "x", false);
         }
         assert!(pool.known.len() <= KNOWN_MAX);
+    }
+
+    /// A pool that knows one peer, and the peer.
+    fn one(encryption: Encryption) -> (Pool, SocketAddr) {
+        let mut pool = Pool::new(encryption);
+        pool.found(Time(0), addr(1), "test", false);
+        (pool, addr(1))
+    }
+
+    #[test]
+    fn who_declines_one_kind_is_dialled_with_the_other_at_once() {
+        for (encryption, first, second) in [
+            (Encryption::Allow, Kind::Plain, Kind::Encrypted),
+            (Encryption::Prefer, Kind::Encrypted, Kind::Plain),
+        ] {
+            let (mut pool, peer) = one(encryption);
+            assert_eq!(pool.next(Time(0)), Some((peer, first)));
+            pool.declined(Time(0), peer);
+            assert_eq!(pool.next(Time(0)), Some((peer, second)));
+            // It takes that, and so it is dialled with that ever after.
+            pool.connected(peer);
+            pool.lost(Time(0), peer);
+            assert_eq!(pool.deadline(), Some(Time(RETRY_US_FIRST)), "declining was no failure");
+            assert_eq!(pool.next(Time(RETRY_US_FIRST)), Some((peer, second)));
+            // Unless it has changed its mind.
+            pool.declined(Time(RETRY_US_FIRST), peer);
+            assert_eq!(pool.next(Time(RETRY_US_FIRST)), Some((peer, first)));
+        }
+    }
+
+    #[test]
+    fn who_declines_both_kinds_has_failed_once() {
+        let (mut pool, peer) = one(Encryption::Allow);
+        for wait_us in [RETRY_US_FIRST, 2 * RETRY_US_FIRST] {
+            let now = pool.deadline().expect("it is dialled");
+            assert_eq!(pool.next(now), Some((peer, Kind::Plain)));
+            pool.declined(now, peer);
+            assert_eq!(pool.next(now), Some((peer, Kind::Encrypted)));
+            pool.declined(now, peer);
+            assert_eq!(pool.next(now), None);
+            assert_eq!(pool.deadline(), Some(now + wait_us));
+        }
+    }
+
+    #[test]
+    fn with_one_kind_alone_who_declines_has_failed() {
+        for (encryption, kind) in
+            [(Encryption::Off, Kind::Plain), (Encryption::Require, Kind::Encrypted)]
+        {
+            let (mut pool, peer) = one(encryption);
+            for _ in 0..2 {
+                let now = pool.deadline().expect("it is dialled");
+                assert_eq!(pool.next(now), Some((peer, kind)));
+                pool.declined(now, peer);
+                assert_eq!(pool.next(now), None);
+            }
+            let now = pool.deadline().expect("it is dialled");
+            assert_eq!(pool.next(now), Some((peer, kind)));
+            pool.unanswered(now, peer);
+            assert_eq!(pool.next(Time(u64::MAX)), Some((peer, kind)));
+        }
+    }
+
+    #[test]
+    fn who_is_silent_at_one_kind_is_dialled_with_the_other_next_time() {
+        let (mut pool, peer) = one(Encryption::Allow);
+        for kind in [Kind::Plain, Kind::Encrypted, Kind::Plain] {
+            let now = pool.deadline().expect("it is dialled");
+            assert_eq!(pool.next(now), Some((peer, kind)));
+            pool.unanswered(now, peer);
+            assert_eq!(pool.next(now), None, "silence is a failure");
+        }
+    }
+
+    #[test]
+    fn a_dial_that_never_came_to_be_says_nothing_of_kinds() {
+        let (mut pool, peer) = one(Encryption::Allow);
+        for _ in 0..3 {
+            let now = pool.deadline().expect("it is dialled");
+            assert_eq!(pool.next(now), Some((peer, Kind::Plain)));
+            pool.lost(now, peer);
+            assert_eq!(pool.next(now), None);
+        }
+    }
+
+    #[test]
+    fn who_came_encrypted_is_dialled_so() {
+        let (mut pool, peer) = one(Encryption::Allow);
+        assert!(pool.came(Time(0), peer));
+        pool.encrypts(peer);
+        pool.lost(Time(0), peer);
+        assert_eq!(pool.next(Time(RETRY_US_FIRST)), Some((peer, Kind::Encrypted)));
     }
 }

@@ -14,6 +14,7 @@ use super::upload::Upload;
 use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Layout, PieceIndex};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::metadata::METADATA_NAME;
+use crate::wire::mse::Method;
 use crate::wire::{BlockSpec, Fault, Message};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -85,6 +86,8 @@ pub(super) struct Session {
     /// Where the pool has it: where it listens, once that is known.
     pub(super) known_as: SocketAddr,
     pub(super) came_to_us: bool,
+    /// What its connection goes on with, if it is encrypted.
+    pub(super) method: Option<Method>,
     pub(super) joined: Time,
     pub(super) peer_id: [u8; 20],
     pub(super) client: Option<String>,
@@ -175,6 +178,7 @@ impl Session {
             addr,
             known_as: addr,
             came_to_us,
+            method: None,
             joined: now,
             peer_id: [0; 20],
             client: None,

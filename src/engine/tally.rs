@@ -3,6 +3,7 @@
 use super::output::Why;
 use super::session::Session;
 use super::time::{SECOND_US, Time};
+use crate::wire::mse::Method;
 use std::net::SocketAddr;
 
 /// Peers that a report lists; of the rest only the sums are known.
@@ -36,6 +37,8 @@ pub struct PeerReport {
     pub client: Option<String>,
     /// Who found it, the first of them first: a guest, `user`, or `incoming`. Never empty.
     pub found_by: Vec<String>,
+    /// What its connection went on with, if it was encrypted.
+    pub method: Option<Method>,
     /// Pieces that it had, as far as it said.
     pub pieces: usize,
     /// Bytes of blocks received from it.
@@ -114,6 +117,7 @@ fn report_of(
         addr: session.addr,
         client: session.client.clone(),
         found_by,
+        method: session.method,
         pieces: session.theirs.count(),
         downloaded_bytes: session.downloaded_bytes,
         uploaded_bytes: session.uploaded_bytes,

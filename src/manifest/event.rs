@@ -24,7 +24,14 @@ pub enum EventLine<'a> {
         peers: usize,
     },
     /// A peer finished its handshake.
-    PeerJoined { t: f64, addr: String, came_to_us: bool },
+    PeerJoined {
+        t: f64,
+        addr: String,
+        came_to_us: bool,
+        encrypted: bool,
+        /// What it goes on with, if it is: `rc4` or `plaintext`.
+        encryption: Option<&'static str>,
+    },
     /// A peer is gone, or a dial failed, and why.
     PeerLeft { t: f64, addr: String, why: String },
     /// A peer is proven to have sent wrong bytes, and not talked to any more.

@@ -61,6 +61,12 @@ pub struct Peer {
     /// Everyone who found it, the first of them first.
     #[serde(default)]
     pub found_by: Vec<String>,
+    /// Whether its connection was encrypted.
+    #[serde(default)]
+    pub encrypted: bool,
+    /// What that went on with after its handshake, if it was: `rc4` or `plaintext`.
+    #[serde(default)]
+    pub encryption: Option<String>,
     /// Bytes of blocks received from it.
     pub downloaded_bytes: u64,
     /// Bytes of blocks sent to it.

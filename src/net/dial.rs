@@ -1,11 +1,15 @@
-//! [`dial`]: opens a TCP connection to a peer.
+//! [`dial`]: opens a connection to a peer.
 
+use super::connection::Opening;
+use super::stream::Stream;
 use super::{Buffers, ConnId, Connection, Facts, Proxy};
+use crate::wire::mse::Offer;
 use std::net::{IpAddr, SocketAddr};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
 /// Begins to connect to `to`: through `proxy` if there is one, else from `from` if the user named an
-/// address of the same family. Facts follow; how long to wait is the caller's to say, by dropping the connection.
+/// address of the same family. It is encrypted if there is an `offer`. Facts follow; how long to wait is
+/// the caller's to say, by dropping the connection.
 #[must_use]
 pub fn dial(
     id: ConnId,
@@ -14,22 +18,24 @@ pub fn dial(
     to: SocketAddr,
     from: Option<IpAddr>,
     proxy: Option<&Proxy>,
+    offer: Option<Offer>,
 ) -> Connection {
     let from = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified());
-    Connection::open(id, facts, buffers, connect(to, from, proxy.cloned()), None)
+    let opening = offer.map_or(Opening::Plain, Opening::Encrypted);
+    Connection::open(id, facts, buffers, connect(to, from, proxy.cloned()), opening)
 }
 
 async fn connect(
     to: SocketAddr,
     from: Option<IpAddr>,
     proxy: Option<Proxy>,
-) -> std::io::Result<TcpStream> {
+) -> std::io::Result<Stream> {
     if let Some(proxy) = proxy {
-        return proxy.connect(to).await;
+        return proxy.connect(to).await.map(Stream::from);
     }
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(from) = from {
         socket.bind(SocketAddr::new(from, 0))?;
     }
-    socket.connect(to).await
+    socket.connect(to).await.map(Stream::from)
 }

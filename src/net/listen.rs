@@ -1,9 +1,12 @@
-//! [`Listener`]: accepts TCP connections, and reads the handshake that says about which torrent
-//! they are.
+//! [`Listener`]: accepts connections, encrypted or not on the same port, and reads the handshake that
+//! says about which torrent they are.
 
-use super::connection::read_handshake;
-use super::{Fact, Facts, reason};
+use super::connection::split_handshake;
+use super::stream::Stream;
+use super::{Fact, Facts, encrypt, reason};
 use crate::wire::Handshake;
+use crate::wire::handshake::HANDSHAKE_BYTES;
+use crate::wire::mse::{Method, Preference};
 use bytes::BytesMut;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,13 +25,27 @@ const BACKLOG: i32 = 128;
 /// The port that is tried first if the user names none.
 const PORT_USUAL: u16 = 6881;
 
+/// Who is let in.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Connections that are not encrypted are.
+    pub plain: bool,
+    /// Encrypted ones are, and which methods; `None`: they are not.
+    pub encrypted: Option<Preference>,
+    /// About torrents with these info hashes, v1, or v2 cut to 20 bytes: the keys of encrypted
+    /// connections.
+    pub skeys: Vec<[u8; 20]>,
+}
+
 /// A peer that came to us and said its handshake.
 #[derive(Debug)]
 pub struct Newcomer {
     /// Its connection.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Where it comes from.
     pub from: SocketAddr,
+    /// What its connection goes on with, if it is encrypted.
+    pub method: Option<Method>,
     /// What it said.
     pub handshake: Handshake,
     /// What came behind its handshake.
@@ -63,7 +80,7 @@ impl Listener {
     ///
     /// # Errors
     /// If `addr` cannot be had.
-    pub fn open(addr: Option<SocketAddr>, facts: &Facts) -> Result<Self, ListenError> {
+    pub fn open(addr: Option<SocketAddr>, facts: &Facts, door: Door) -> Result<Self, ListenError> {
         let first = match addr {
             Some(addr) => bind(addr)?,
             None => {
@@ -81,9 +98,10 @@ impl Listener {
             // Not every machine has IPv6, and nobody asked for it by name.
             listeners.extend(bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, local.port()))));
         }
-        let room = Arc::new(Semaphore::new(NEWCOMERS_MAX));
+        let (room, door) = (Arc::new(Semaphore::new(NEWCOMERS_MAX)), Arc::new(door));
         let accept = |listener| {
-            tokio::spawn(accept(listener, facts.clone(), Arc::clone(&room))).abort_handle()
+            let accept = accept(listener, facts.clone(), Arc::clone(&room), Arc::clone(&door));
+            tokio::spawn(accept).abort_handle()
         };
         let tasks = listeners.into_iter().map(accept).collect();
         Ok(Self { port: local.port(), ip: local.ip(), tasks })
@@ -123,7 +141,7 @@ fn bind(addr: SocketAddr) -> Result<TcpListener, ListenError> {
     open().map_err(|error| ListenError { addr, why: reason(&error) })
 }
 
-async fn accept(listener: TcpListener, facts: Facts, room: Arc<Semaphore>) {
+async fn accept(listener: TcpListener, facts: Facts, room: Arc<Semaphore>, door: Arc<Door>) {
     loop {
         // A semaphore that is never closed always has a permit in the end.
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
@@ -132,9 +150,9 @@ async fn accept(listener: TcpListener, facts: Facts, room: Arc<Semaphore>) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let facts = facts.clone();
+        let (facts, door) = (facts.clone(), Arc::clone(&door));
         tokio::spawn(async move {
-            let newcomer = tokio::time::timeout(HANDSHAKE_WAIT, greet(stream, from)).await;
+            let newcomer = tokio::time::timeout(HANDSHAKE_WAIT, greet(stream, from, &door)).await;
             drop(permit);
             if let Ok(Some(newcomer)) = newcomer {
                 // The driver that is gone needs no newcomers.
@@ -144,9 +162,32 @@ async fn accept(listener: TcpListener, facts: Facts, room: Arc<Semaphore>) {
     }
 }
 
-async fn greet(mut stream: TcpStream, from: SocketAddr) -> Option<Newcomer> {
-    let mut received = BytesMut::new();
-    let handshake = read_handshake(&mut stream, &mut received).await.ok()?;
+/// `None` if it is not let in, or says nothing that makes sense: nobody needs to hear why.
+async fn greet(stream: TcpStream, from: SocketAddr, door: &Door) -> Option<Newcomer> {
+    let (mut stream, mut received) = (Stream::from(stream), BytesMut::new());
+    while Handshake::may_begin(&received) && !Handshake::begins(&received) {
+        read(&mut stream, &mut received).await?;
+    }
+    let method = match (Handshake::begins(&received), door.encrypted) {
+        (true, _) => door.plain.then_some(None)?,
+        (false, None) => return None,
+        (false, Some(preference)) => {
+            let answer = encrypt::answer(&mut stream, &mut received, &door.skeys, preference);
+            Some(answer.await.ok()?)
+        }
+    };
+    let handshake = loop {
+        match split_handshake(&mut received).ok()? {
+            Some(handshake) => break handshake,
+            None => read(&mut stream, &mut received).await?,
+        }
+    };
     let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-    Some(Newcomer { stream, from, handshake, received })
+    Some(Newcomer { stream, from, method, handshake, received })
+}
+
+async fn read(stream: &mut Stream, received: &mut BytesMut) -> Option<()> {
+    received.reserve(HANDSHAKE_BYTES);
+    let count = stream.reader.read(received).await.ok()?;
+    (count > 0).then_some(())
 }

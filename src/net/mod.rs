@@ -9,18 +9,22 @@ mod buffers;
 mod connection;
 mod datagram;
 mod dial;
+mod encrypt;
 pub mod http;
 mod listen;
 mod multicast;
 mod proxy;
+mod stream;
 
 pub use buffers::Buffers;
 pub use connection::{Connection, Outgoing};
 pub use datagram::Datagrams;
 pub use dial::dial;
-pub use listen::{ListenError, Listener, Newcomer};
+pub use listen::{Door, ListenError, Listener, Newcomer};
 pub use proxy::{Proxies, Proxy, ProxyError};
+pub use stream::Stream;
 
+use crate::wire::mse::Method;
 use crate::wire::{Handshake, Message};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -37,8 +41,10 @@ pub const FACTS_WAITING_MAX: usize = 8;
 /// What happened on a socket.
 #[derive(Debug)]
 pub enum Fact {
-    /// A dial succeeded.
+    /// A dial succeeded; of one that is encrypted, the other side has answered with its key.
     Dialled(ConnId),
+    /// What a connection goes on with after the handshake of its encryption.
+    Encrypted(ConnId, Method),
     /// A peer came to us and said its handshake.
     Came(Newcomer),
     /// The other side's handshake.
@@ -47,7 +53,9 @@ pub enum Fact {
     Received(ConnId, Vec<Message>),
     /// Blocks that were sent have left for the socket.
     Sent(ConnId, usize),
-    /// The connection ended, or never came to be, and why.
+    /// The other side took our call and closed the connection before its handshake, and how.
+    Declined(ConnId, String),
+    /// The connection ended otherwise, or never came to be, and why.
     Lost(ConnId, String),
     /// A datagram.
     Datagram(SocketAddr, Bytes),

@@ -184,7 +184,8 @@ impl Turn<'_> {
 
     fn act(&mut self, output: Output) {
         match output {
-            Output::Dial(peer, to) => self.dial(peer, to),
+            // What is on a line is nobody's to read here.
+            Output::Dial(peer, to, _) => self.dial(peer, to),
             Output::Greet(peer, handshake) => {
                 self.send(peer, Parcel::Greeting(Box::new(handshake)));
             }

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 fn dialled(told: &mut Told, trip_us: u64) -> (PeerId, Vec<Message>) {
     told.tell(Input::Named(SocketAddr::from(([10, 0, 0, 1], 6881))));
     let dialled = told.out.iter().find_map(|output| match output {
-        Output::Dial(peer, _) => Some(*peer),
+        Output::Dial(peer, ..) => Some(*peer),
         _ => None,
     });
     let peer = dialled.expect("it is called");
@@ -120,7 +120,7 @@ fn a_peer_that_came_to_us_is_not_called_where_it_listens_while_it_is_here() {
     let listens_at = SocketAddr::from(([10, 0, 0, 9], 7000));
     told.tell(Input::Named(listens_at));
     let dials = |told: &Told| {
-        told.out.iter().any(|out| matches!(out, Output::Dial(_, addr) if *addr == listens_at))
+        told.out.iter().any(|out| matches!(out, Output::Dial(_, addr, _) if *addr == listens_at))
     };
     assert!(!dials(&told), "{:?}", told.out);
     told.tell(Input::Lost(came, "it closed the connection".to_owned()));

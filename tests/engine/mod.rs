@@ -1,5 +1,6 @@
 //! The engine told facts by hand: what a peer may not do, and that nothing else suffers from it.
 
+mod encryption;
 mod giving;
 mod late;
 mod lies;
@@ -12,7 +13,9 @@ mod urgency;
 use bytes::Bytes;
 use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
-use rtor::engine::{Choking, Config, Engine, Event, Input, Output, PeerId, Time, Why};
+use rtor::engine::{
+    Choking, Config, Encryption, Engine, Event, Input, Output, PeerId, Time, Why,
+};
 use rtor::sim::torrent_of;
 use rtor::torrent::{Bitfield, Info};
 use rtor::wire::{BlockSpec, Handshake, Message};
@@ -77,6 +80,7 @@ impl Told {
             port: 0,
             udp_port: 0,
             peers_max: 3,
+            encryption: Encryption::Allow,
             seed: 1,
             rank,
             guests: Vec::new(),

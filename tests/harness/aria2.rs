@@ -1,7 +1,7 @@
 //! aria2 as a peer, watched through its RPC.
 
 use super::net::Net;
-use super::peer::{Job, Peer, Progress, START_PATIENCE};
+use super::peer::{Crypto, Job, Peer, Progress, START_PATIENCE};
 use super::process::Running;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -27,6 +27,12 @@ impl Aria2 {
         let folder = net.folder(&format!("aria2-{}", addr.ip()));
         let mut command = net.command("aria2c");
         let flag = |name: &str, value: &str| format!("--{name}={value}");
+        let crypto: &[&str] = match job.crypto {
+            Crypto::Usual => &[],
+            Crypto::Rc4 => &["--bt-require-crypto=true", "--bt-min-crypto-level=arc4"],
+            Crypto::Either => &["--bt-require-crypto=true", "--bt-min-crypto-level=plain"],
+            other => panic!("aria2 has no option for {other:?}"),
+        };
         command
             .arg("--no-conf")
             .arg(flag("dir", &job.data.to_string_lossy()))
@@ -39,6 +45,7 @@ impl Aria2 {
             .arg(flag("bt-enable-lpd", yes(job.lsd)))
             .arg(flag("enable-peer-exchange", yes(job.pex)))
             .args(["--enable-dht6=false", "--disable-ipv6=true"])
+            .args(crypto)
             .args(["--enable-rpc=true", "--rpc-listen-all=true"])
             .arg(flag("rpc-listen-port", &rpc_port.to_string()))
             // Seeds until it is stopped.

@@ -2,7 +2,7 @@
 
 use super::net::Net;
 use super::parts::{python, script};
-use super::peer::{Job, Peer, Progress, START_PATIENCE};
+use super::peer::{Crypto, Job, Peer, Progress, START_PATIENCE};
 use super::process::Running;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -43,6 +43,13 @@ impl Libtorrent {
             "max_down": job.down_bytes_per_second,
             "peers": job.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "utp": job.utp,
+            "encryption": match job.crypto {
+                Crypto::Usual => None,
+                Crypto::Off => Some("off"),
+                Crypto::Rc4 => Some("rc4"),
+                Crypto::Plaintext => Some("plaintext"),
+                Crypto::Either => Some("either"),
+            },
             "dht_node": job.dht_node.map(|node| node.to_string()),
             "pex": job.pex,
             "lsd": job.lsd,

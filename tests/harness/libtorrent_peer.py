@@ -25,7 +25,21 @@ LSD_INTERVAL_S = 2
 REQUEST_TIMEOUT_S = 15
 DHT_INTERVAL_S = 1
 
+# `in_enc_policy` and `out_enc_policy`, and `allowed_enc_level`: bits of plaintext and RC4.
+FORCED, DISABLED = 0, 2
+LEVELS = {"plaintext": 1, "rc4": 2, "either": 3}
+
 job = json.loads(sys.argv[1])
+
+
+def encryption(wanted):
+    if wanted is None:
+        return {}
+    policy = DISABLED if wanted == "off" else FORCED
+    level = {"allowed_enc_level": LEVELS[wanted]} if wanted in LEVELS else {}
+    return {"in_enc_policy": policy, "out_enc_policy": policy, **level}
+
+
 host, _ = libtorrent_dht.address(job["listen"])
 session = lt.session(
     {
@@ -42,6 +56,7 @@ session = lt.session(
         "enable_natpmp": False,
         "enable_incoming_utp": job["utp"],
         "enable_outgoing_utp": job["utp"],
+        **encryption(job.get("encryption")),
         # Peers here share addresses, and all are local.
         "allow_multiple_connections_per_ip": True,
         "announce_to_all_trackers": True,

@@ -26,6 +26,22 @@ pub enum Client {
     Libtorrent,
 }
 
+/// Which connections a client makes and takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Crypto {
+    /// As it comes: both kinds, of all three.
+    #[default]
+    Usual,
+    /// None that are encrypted. Only libtorrent can.
+    Off,
+    /// Encrypted ones alone, with RC4.
+    Rc4,
+    /// Encrypted ones alone, with plaintext after their handshake. Only libtorrent can.
+    Plaintext,
+    /// Encrypted ones alone, with either. Transmission can't.
+    Either,
+}
+
 /// What a client is to do.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -43,6 +59,8 @@ pub struct Job {
     pub peers: Vec<SocketAddr>,
     /// Whether uTP is spoken beside TCP, where the client can.
     pub utp: bool,
+    /// Which connections are encrypted.
+    pub crypto: Crypto,
     /// A node to begin in the DHT with; `None`: no DHT.
     pub dht_node: Option<SocketAddr>,
     /// Whether connected peers are told of others.
@@ -113,6 +131,7 @@ impl Job {
             down_bytes_per_second: 0,
             peers: Vec::new(),
             utp: false,
+            crypto: Crypto::Usual,
             dht_node: None,
             pex: false,
             lsd: false,
@@ -129,6 +148,12 @@ impl Job {
     #[must_use]
     pub fn max_down(self, down_bytes_per_second: u64) -> Self {
         Self { down_bytes_per_second, ..self }
+    }
+
+    /// Makes and takes such connections.
+    #[must_use]
+    pub fn crypto(self, crypto: Crypto) -> Self {
+        Self { crypto, ..self }
     }
 
     /// Takes part in the DHT, and begins with `node`.

@@ -3,7 +3,7 @@
 //! It refuses peers on loopback addresses, which is why tests have a network of their own.
 
 use super::net::Net;
-use super::peer::{Job, Peer, Progress, START_PATIENCE};
+use super::peer::{Crypto, Job, Peer, Progress, START_PATIENCE};
 use super::process::Running;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
@@ -98,6 +98,12 @@ impl Peer for Transmission {
 
 /// The daemon's settings: nothing but TCP, trackers and the one folder.
 fn settings(addr: SocketAddr, job: &Job) -> Value {
+    // `TR_ENCRYPTION_PREFERRED` and `_REQUIRED`.
+    let encryption = match job.crypto {
+        Crypto::Usual => 1,
+        Crypto::Rc4 => 2,
+        other => panic!("Transmission has no setting for {other:?}"),
+    };
     let kilobytes = |bytes: u64| bytes.div_ceil(1000);
     json!({
         "bind-address-ipv4": addr.ip().to_string(),
@@ -112,6 +118,7 @@ fn settings(addr: SocketAddr, job: &Job) -> Value {
         "lpd-enabled": job.lsd,
         "pex-enabled": job.pex,
         "utp-enabled": job.utp,
+        "encryption": encryption,
         "port-forwarding-enabled": false,
         "blocklist-enabled": false,
         "download-dir": job.data,

@@ -4,6 +4,7 @@
 //! Every test ends with the same check: what arrived is what was seeded, byte for byte.
 
 mod discovery;
+mod encryption;
 mod hostile;
 mod magnets;
 mod pipeline;
@@ -54,6 +55,15 @@ impl Swarm {
 
     /// The same, each seeder with its upload limit in bytes a second.
     fn limited(clients: &[(Client, u64)], make: impl FnOnce(&Path) -> (Content, Recipe)) -> Self {
+        Self::shaped(clients, make, |job| job)
+    }
+
+    /// The same, and the job of each is `shape`d.
+    fn shaped(
+        clients: &[(Client, u64)],
+        make: impl FnOnce(&Path) -> (Content, Recipe),
+        shape: impl Fn(Job) -> Job,
+    ) -> Self {
         let net = Net::new();
         let (content, recipe) = make(&net.folder("source"));
         let file = net.folder("torrents").join("http.torrent");
@@ -63,7 +73,7 @@ impl Swarm {
             .iter()
             .zip(SEEDERS)
             .map(|(&(client, rate), host)| {
-                client.start(&net, host, &Job::seed(&torrent, &content).max_up(rate))
+                client.start(&net, host, &shape(Job::seed(&torrent, &content).max_up(rate)))
             })
             .collect();
         tracker.knows(&torrent, seeders.len() as u64, 0);
