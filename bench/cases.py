@@ -46,11 +46,13 @@ class Case:
     memory: str | None = None  # rtor's --max-memory
     # Nodes of a DHT: clients know a magnet and one of them, and it ends with the first piece.
     dht: int = 0
+    # Everybody speaks nothing but RC4.
+    rc4: bool = False
     # Who limits the rates: the seeders themselves, or the line to them.
     limited_by: str = "seeder"
     says: str = ""
     # What rtor must reach: a measure, and the most it may be. `others` as a unit: times the best
-    # other client of the same run.
+    # other client of the same run; the name of a case: times rtor's own there, if it ran before.
     targets: tuple[tuple[str, float, str], ...] = ()
     text: str = field(default="", compare=False)
 
@@ -130,6 +132,11 @@ BUILT_IN = [
         "64 KiB pieces",
         (),
     ),
+    (
+        "encrypted:peers=1xmax,size=1GiB,piece=1MiB,encryption=rc4",
+        "one unlimited local seeder that speaks RC4 alone",
+        (("cpu_s_per_gib", 2.5, "one-seeder"),),
+    ),
 ]
 
 # One group of `peers=`: how many, how fast, and what is wrong with them.
@@ -156,6 +163,9 @@ def peers_of(text, round_trip_ms):
     return tuple(found)
 
 
+KEYS = ("peers", "size", "piece", "files", "memory", "delay", "limit", "dht", "encryption")
+
+
 def parse(text, says="", targets=()):
     """A case from `name:key=value,..`."""
     name, _, rest = text.partition(":")
@@ -164,7 +174,7 @@ def parse(text, says="", targets=()):
     values = {}
     for pair in rest.split(","):
         key, equals, value = pair.partition("=")
-        if key not in ("peers", "size", "piece", "files", "memory", "delay", "limit", "dht") or not equals:
+        if key not in KEYS or not equals:
             raise ValueError(f"`{pair}` is nothing that a case has")
         values[key] = value
     if "peers" not in values:
@@ -175,6 +185,9 @@ def parse(text, says="", targets=()):
     limited_by = values.get("limit", "line" if away else "seeder")
     if limited_by not in ("seeder", "line"):
         raise ValueError(f"`limit={limited_by}`: `seeder` or `line`")
+    encryption = values.get("encryption", "none")
+    if encryption not in ("none", "rc4"):
+        raise ValueError(f"`encryption={encryption}`: `none` or `rc4`")
     piece = quantity.size(values.get("piece", "1MiB"))
     if piece < 16 * 1024 or piece & (piece - 1):
         raise ValueError(f"`piece={values['piece']}`: a power of two, 16KiB or more")
@@ -195,6 +208,7 @@ def parse(text, says="", targets=()):
         files=int(files),
         memory=values.get("memory"),
         dht=int(dht),
+        rc4=encryption == "rc4",
         limited_by=limited_by,
         says=says,
         targets=targets,

@@ -47,6 +47,7 @@ class Start:
 
 class Rtor:
     name = "rtor"
+    encrypts = True
     done = "it exits"
 
     def __init__(self, tools):
@@ -60,6 +61,8 @@ class Rtor:
         command += ["--discover", "tracker"]
         if job.case.memory:
             command += ["--max-memory", job.case.memory]
+        if job.case.rc4:
+            command += ["--encryption", "require"]
         return Start(command)
 
     def magnet(self, job, uri):
@@ -82,6 +85,7 @@ class Rtor:
 
 class Libtorrent:
     name = "libtorrent"
+    encrypts = True
     done = "its alerts: torrent finished, then cache flushed"
 
     def __init__(self, tools):
@@ -92,7 +96,8 @@ class Libtorrent:
 
     def start(self, job):
         script = HERE / "libtorrent_client.py"
-        return Start([self.python, script, job.torrent, job.out], done_by="line")
+        rc4 = ["rc4"] if job.case.rc4 else []
+        return Start([self.python, script, job.torrent, job.out, *rc4], done_by="line")
 
     def magnet(self, job, uri):
         script = HERE / "libtorrent_magnet.py"
@@ -103,6 +108,7 @@ class Libtorrent:
 class Rqbit:
     name = "rqbit"
     magnet = None
+    encrypts = False
     done = "it exits (--exit-on-finish)"
 
     def __init__(self, tools):
@@ -120,6 +126,7 @@ class Rqbit:
 
 class Aria2:
     name = "aria2"
+    encrypts = True
     done = "it exits (--seed-time=0)"
 
     def __init__(self, tools):
@@ -134,6 +141,8 @@ class Aria2:
         command += ["--enable-peer-exchange=false", "--disable-ipv6=true"]
         # What its manual advises on ext4.
         command += ["--file-allocation=falloc"]
+        if job.case.rc4:
+            command += ["--bt-force-encryption"]
         command += ["--console-log-level=error", "--summary-interval=0", job.torrent]
         return Start(command)
 
@@ -151,6 +160,7 @@ class Aria2:
 
 class Transmission:
     name = "transmission"
+    encrypts = True
     magnet = None
     done = "its done script"
 
@@ -179,6 +189,8 @@ class Transmission:
             "pex-enabled": False,
             "utp-enabled": False,
             "port-forwarding-enabled": False,
+            # `TR_ENCRYPTION_REQUIRED`, and what it is by default.
+            "encryption": 2 if job.case.rc4 else 1,
             "script-torrent-done-enabled": True,
             "script-torrent-done-filename": str(script),
         }

@@ -1,6 +1,6 @@
 """libtorrent as a client under test, with its own defaults, as a program of its own would use it.
 
-    libtorrent_client.py x.torrent DIR
+    libtorrent_client.py x.torrent DIR [rc4]
 
 Changed from the defaults: one address to listen at, and `libtorrent_settings`. It sleeps until
 libtorrent reports something, so Python costs next to nothing. `done` is printed once every piece is
@@ -11,7 +11,7 @@ import sys
 
 import libtorrent as lt
 
-from libtorrent_settings import TRACKER_AND_TCP_ONLY
+from libtorrent_settings import RC4_ONLY, TRACKER_AND_TCP_ONLY
 
 session = lt.session(
     {
@@ -19,6 +19,7 @@ session = lt.session(
         # and the lines' too.
         "listen_interfaces": "10.77.0.1:6881",
         **TRACKER_AND_TCP_ONLY,
+        **(RC4_ONLY if sys.argv[3:] else {}),
         "alert_mask": lt.alert.category_t.status_notification | lt.alert.category_t.storage_notification,
     }
 )

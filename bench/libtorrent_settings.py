@@ -13,6 +13,9 @@ TRACKER_AND_TCP_ONLY = {
     "enable_outgoing_utp": False,
 }
 
+# `in_enc_policy` and `out_enc_policy` forced, `allowed_enc_level` RC4.
+RC4_ONLY = {"in_enc_policy": 0, "out_enc_policy": 0, "allowed_enc_level": 2}
+
 # A DHT of neighbours, in a network that is no part of the internet: no address is a reason to be
 # left out, and nobody asks so often that it looks like an attack.
 DHT_OF_NEIGHBOURS = {

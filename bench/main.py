@@ -132,13 +132,13 @@ class Bench:
         )
         self.tracker = swarm.Tracker()
         document = self.about()
-        pages = []
+        pages, ran = [], {}
         for case in chosen:
             content = Content(self.scratch, case)
             content.warm()
             say(report.titled(case))
             rounds = []
-            able = [client for client in self.running if not case.dht or client.magnet]
+            able = [client for client in self.running if can(client, case)]
             for nth in range(self.args.rounds):
                 at = nth % max(len(able), 1)
                 for client in able[at:] + able[:at]:
@@ -146,9 +146,11 @@ class Bench:
                     say(f"  round {nth + 1}, {report.line(each)}")
                     rounds.append(each)
             names = [client.name for client in able]
-            print(report.plain(case, rounds, names) + "\n", flush=True)
-            pages.append(report.markdown(case, rounds, names))
-            document["cases"].append(written(case, rounds, names))
+            verdicts = report.verdicts(case, rounds, names, ran)
+            print(report.plain(case, rounds, names, verdicts) + "\n", flush=True)
+            pages.append(report.markdown(case, rounds, names, verdicts))
+            document["cases"].append(written(case, rounds, names, verdicts))
+            ran[case.name] = rounds
             # After each case, so that a run that is broken off leaves what it had.
             if self.args.json:
                 self.args.json.write_text(json.dumps(document, indent=2) + "\n")
@@ -231,7 +233,12 @@ def figures(case, measured, carried):
     }
 
 
-def written(case, rounds, names):
+def can(client, case):
+    """Whether a client can do what the case is about."""
+    return (not case.dht or client.magnet) and (not case.rc4 or client.encrypts)
+
+
+def written(case, rounds, names, verdicts):
     return {
         "name": case.name,
         "text": case.text,
@@ -239,9 +246,7 @@ def written(case, rounds, names):
         "piece_bytes": case.piece,
         "files": case.files,
         "ideal_s": case.ideal_seconds(),
-        "targets": [
-            {"text": text, "met": met} for text, met in report.verdicts(case, rounds, names)
-        ],
+        "targets": [{"text": text, "met": met} for text, met in verdicts],
         "medians": {
             name: {key: report.value(rounds, name, key) for key, _, _ in report.MEASURES}
             for name in names

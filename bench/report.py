@@ -62,8 +62,9 @@ def table(case, rounds, clients):
     return head, rows
 
 
-def verdicts(case, rounds, clients):
-    """What rtor was to reach in this case: a sentence and whether it did, None if nobody knows."""
+def verdicts(case, rounds, clients, ran):
+    """What rtor was to reach in this case: a sentence and whether it did. `ran` has the rounds of the
+    cases before."""
     found = []
     for measure, most, unit in case.targets:
         mine = value(rounds, "rtor", measure)
@@ -76,6 +77,12 @@ def verdicts(case, rounds, clients):
             limit = most * min(values)
             share = f"{most:g} x the best other" if most != 1 else "the best other"
             text = f"{name} {mine:.2f}, at most {limit:.2f} ({share})"
+        elif unit:
+            other = value(ran.get(unit, []), "rtor", measure)
+            if mine is None or other is None:
+                continue
+            limit = most * other
+            text = f"{name} {mine:.2f}, at most {limit:.2f} ({most:g} x its own in {unit})"
         else:
             if mine is None:
                 continue
@@ -93,7 +100,7 @@ def titled(case):
     return f"{case.name}: {', '.join(parts)}"
 
 
-def plain(case, rounds, clients):
+def plain(case, rounds, clients, verdicts):
     """A case for a terminal."""
     head, rows = table(case, rounds, clients)
     widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
@@ -102,19 +109,19 @@ def plain(case, rounds, clients):
         cells = [row[0].ljust(widths[0])] + [text.rjust(to) for text, to in zip(row[1:], widths[1:])]
         lines.append("  " + "  ".join(cells).rstrip())
     lines += [f"  {line}" for line in own_words(rounds)]
-    for text, met in verdicts(case, rounds, clients):
+    for text, met in verdicts:
         lines.append(f"  {'met   ' if met else 'MISSED'}  {text}")
     return "\n".join(lines)
 
 
-def markdown(case, rounds, clients):
+def markdown(case, rounds, clients, verdicts):
     """A case for a page."""
     head, rows = table(case, rounds, clients)
     title = titled(case)
     lines = [f"**{title}**", "", "| " + " | ".join(head) + " |"]
     lines.append("|---" + "|---:" * (len(head) - 1) + "|")
     lines += ["| " + " | ".join(row) + " |" for row in rows]
-    said = [f"{text}: {'met' if met else 'missed'}" for text, met in verdicts(case, rounds, clients)]
+    said = [f"{text}: {'met' if met else 'missed'}" for text, met in verdicts]
     if said:
         lines += ["", "rtor: " + "; ".join(said) + "."]
     return "\n".join(lines) + "\n"

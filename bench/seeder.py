@@ -1,6 +1,7 @@
 """Seeders in one process: a libtorrent session an address, each with its own upload limit.
 
-    seeder.py '{"torrent": "x.torrent", "data": "dir", "seeders": [["10.77.2.1:7000", 1048576], ..]}'
+    seeder.py '{"torrent": "x.torrent", "data": "dir", "seeders": [["10.77.2.1:7000", 1048576], ..],
+                "rc4": false}'
 
 Prints `ready` when all listen, and ends when its stdin does, with one line of JSON: what each sent.
 They trust their content (`no_verify_files`), as it was hashed when the torrent was made; else the
@@ -12,7 +13,7 @@ import sys
 
 import libtorrent as lt
 
-from libtorrent_settings import TRACKER_AND_TCP_ONLY, whole
+from libtorrent_settings import RC4_ONLY, TRACKER_AND_TCP_ONLY, whole
 
 # A limit of 0 is none.
 job = json.loads(sys.argv[1])
@@ -40,6 +41,7 @@ def seeder(addr, bytes_per_second):
             "upload_rate_limit": bytes_per_second,
             "alert_mask": 0,
             **(PUNCTUAL if bytes_per_second else {}),
+            **(RC4_ONLY if job["rc4"] else {}),
         }
     )
     # By default peers of private addresses escape every limit and choke; here all peers are such.

@@ -155,6 +155,7 @@ class Swarm:
                 "torrent": str(content.torrent),
                 "data": str(content.folder),
                 "seeders": seeders[first : first + SEEDERS_A_PROCESS],
+                "rc4": case.rc4,
             }
             self.start([tools.python, str(HERE / "seeder.py"), json.dumps(job)])
         if links:
