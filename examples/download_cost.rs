@@ -2,7 +2,8 @@
 //!
 //! `cargo build --release && cargo run --release --example download_cost [-- SHAPE ...]`, a shape
 //! being `PIECE_KIB:MIB:FILES[:PEERS]`. Prints CPU seconds and wall seconds per GiB and the peak
-//! of resident memory. `RTOR` names another binary, `RTOR_ARGS` more arguments for it.
+//! of resident memory. `RTOR` names another binary, `RTOR_ARGS` more arguments for it: with
+//! `--encryption require` the seeder speaks RC4.
 //!
 //! Every piece of its torrents has the same random bytes, so that the seeder answers from the
 //! cache of its core and takes little from the one that is measured.
@@ -13,6 +14,8 @@
     reason = "a measurement: it has a clock, sockets, threads and a child"
 )]
 
+use bytes::BytesMut;
+use rtor::wire::mse::{CHANCE_BYTES, Ciphers, Preference, Responder, Step};
 use sha1::Digest as _;
 use std::io::{IoSlice, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -28,6 +31,8 @@ const SHAPES: [&str; 5] =
 const REQQ: u32 = 2000;
 /// Slices in one vectored write.
 const SLICES_MAX: usize = 1024;
+/// Slices that are encrypted for one write: eight blocks.
+const SLICES_ENCRYPTED: usize = 16;
 
 fn main() {
     let mut shapes: Vec<String> = std::env::args().skip(1).collect();
@@ -141,6 +146,10 @@ impl Content {
         stream.set_nodelay(true).expect("a socket");
         let mut buffer = vec![0; 1 << 16];
         stream.read_exact(&mut buffer[..68]).expect("a handshake");
+        let mut stream = match buffer.starts_with(b"\x13BitTorrent protocol") {
+            true => Line { stream, ciphers: None, scratch: Vec::new() },
+            false => Line::encrypted(stream, &buffer[..68], &self.info_hash),
+        };
         let mut greeting = b"\x13BitTorrent protocol\0\0\0\0\0\x10\0\0".to_vec();
         greeting.extend(self.info_hash.iter().chain(b"-XX0000-aaaaaaaaaaaa"));
         let extensions = format!("d1:mde4:reqqi{REQQ}ee");
@@ -157,7 +166,7 @@ impl Content {
         let _ = self.answer(&mut stream, &mut buffer);
     }
 
-    fn answer(&self, stream: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<()> {
+    fn answer(&self, stream: &mut Line, buffer: &mut [u8]) -> std::io::Result<()> {
         let (mut filled, mut heads) = (0, Vec::new());
         loop {
             let count = stream.read(&mut buffer[filled..])?;
@@ -189,11 +198,69 @@ impl Content {
                 slices.push(IoSlice::new(&self.piece[offset..offset + length]));
             }
             let mut rest = &mut slices[..];
-            while !rest.is_empty() {
-                let most = rest.len().min(SLICES_MAX);
-                let written = stream.write_vectored(&rest[..most])?;
-                IoSlice::advance_slices(&mut rest, written);
-            }
+            stream.write_slices(&mut rest)?;
         }
+    }
+}
+
+/// A connection, encrypted or not.
+struct Line {
+    stream: TcpStream,
+    ciphers: Option<Ciphers>,
+    scratch: Vec<u8>,
+}
+
+impl Line {
+    /// Answers who called with `received`; its handshake is taken off.
+    fn encrypted(mut stream: TcpStream, received: &[u8], info_hash: &[u8; 20]) -> Self {
+        let (mut received, mut out) = (BytesMut::from(received), Vec::new());
+        let skeys = [*info_hash];
+        // Nothing is to be hidden here.
+        let chance = [7; CHANCE_BYTES];
+        let mut responder = Responder::new(&chance, &skeys, Preference::Rc4Only);
+        let ciphers = loop {
+            out.clear();
+            let step = responder.hear(&mut received, &mut out).expect("an encrypted handshake");
+            stream.write_all(&out).expect("a peer that reads");
+            responder = match step {
+                Step::Done(agreed) => break agreed.ciphers,
+                Step::More(same) => same,
+            };
+            let mut more = [0; 1 << 12];
+            let count = stream.read(&mut more).expect("a peer that goes on");
+            received.extend_from_slice(&more[..count]);
+        };
+        assert_eq!(received.len(), 68, "rtor says its handshake with its offer");
+        Self { stream, ciphers, scratch: Vec::new() }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        if let Some(ciphers) = &mut self.ciphers {
+            ciphers.receiving.apply(&mut buffer[..count]);
+        }
+        Ok(count)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.write_slices(&mut &mut [IoSlice::new(bytes)][..])
+    }
+
+    fn write_slices(&mut self, slices: &mut &mut [IoSlice<'_>]) -> std::io::Result<()> {
+        if let Some(ciphers) = &mut self.ciphers {
+            for some in slices.chunks(SLICES_ENCRYPTED) {
+                self.scratch.clear();
+                some.iter().for_each(|slice| self.scratch.extend_from_slice(slice));
+                ciphers.sending.apply(&mut self.scratch);
+                self.stream.write_all(&self.scratch)?;
+            }
+            return Ok(());
+        }
+        while !slices.is_empty() {
+            let most = slices.len().min(SLICES_MAX);
+            let written = self.stream.write_vectored(&slices[..most])?;
+            IoSlice::advance_slices(slices, written);
+        }
+        Ok(())
     }
 }
