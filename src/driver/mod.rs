@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "an I/O room: the clock that the engine is given")]
 
 mod act;
+mod ending;
 mod errands;
 mod outcome;
 mod scrape;
@@ -36,10 +37,6 @@ use tokio::sync::mpsc;
 
 /// Facts of sockets that are thought about before bytes leave again.
 const BATCH_MAX: usize = FACTS_WAITING_MAX;
-/// How long guests have for their good-byes (trackers: `stopped`).
-const FAREWELL_WAIT: Duration = Duration::from_millis(1500);
-/// How long peers have for the last blocks when enough was given.
-const LAST_BLOCKS_WAIT: Duration = Duration::from_secs(5);
 /// For so long nobody came and nobody was found: who is to come is here.
 const QUIET: Duration = Duration::from_secs(3);
 /// How often a watcher is told how far it is.
@@ -336,43 +333,6 @@ impl Driver {
         self.finish(end, stop, watch).await
     }
 
-    /// Says good-bye.
-    ///
-    /// # Errors
-    /// If the disk fails.
-    pub async fn finish(
-        mut self,
-        end: End,
-        stop: &mut Stop,
-        watch: &mut dyn Watch,
-    ) -> Result<Outcome, DriverError> {
-        if end == End::Seeded {
-            self.send_the_rest(stop, watch).await;
-        }
-        self.leave(stop, watch).await?;
-        if end == End::Complete
-            && let Some(storage) = &self.storage
-        {
-            storage.disk.store().finish()?;
-        }
-        Ok(self.outcome(end))
-    }
-
-    fn waited_in_vain(&self) -> bool {
-        self.timeout.is_some_and(|most| self.last_arrival.elapsed() >= most)
-    }
-
-    /// Everything is here: whether, and how, that is the end.
-    fn reached(&mut self) -> Option<End> {
-        let Some(Goal { ratio, time }) = self.goal else { return Some(End::Complete) };
-        let complete = || (Instant::now(), self.engine.have_bytes());
-        let (since, bytes) = *self.complete.get_or_insert_with(complete);
-        let (_, given) = self.engine.moved_bytes();
-        let enough = ratio.is_some_and(|ratio| given as f64 >= ratio * bytes as f64);
-        let long = time.is_some_and(|time| since.elapsed() >= time);
-        (enough || long).then_some(End::Seeded)
-    }
-
     fn now(&self) -> Time {
         Time(self.began.elapsed().as_micros() as u64)
     }
@@ -398,40 +358,6 @@ impl Driver {
             if let Woken::Stop = self.turn(stop, watch).await {
                 return Ok(End::Stopped);
             }
-        }
-    }
-
-    /// Enough was given: blocks that are on their way leave for their sockets.
-    async fn send_the_rest(&mut self, stop: &mut Stop, watch: &mut dyn Watch) {
-        let begun = Instant::now();
-        self.feed(Input::Sated, watch);
-        self.flush();
-        while self.engine.uploads_under_way() > 0 && begun.elapsed() < LAST_BLOCKS_WAIT {
-            if let Woken::Stop = self.turn(stop, watch).await {
-                return;
-            }
-        }
-    }
-
-    /// Says good-bye: guests have [`FAREWELL_WAIT`], unless the user is in a hurry; blocks of
-    /// unfinished pieces go to disk meanwhile.
-    async fn leave(&mut self, stop: &mut Stop, watch: &mut dyn Watch) -> Result<(), DriverError> {
-        self.feed(Input::Stopped, watch);
-        match &mut self.storage {
-            Some(storage) => storage.disk.park(),
-            None => self.parked = true,
-        }
-        let begun = Instant::now();
-        let mut hurry = false;
-        loop {
-            if let Some(error) = self.failed.take() {
-                return Err(error.into());
-            }
-            let waited = begun.elapsed() >= FAREWELL_WAIT;
-            if self.parked && (self.farewell || waited || hurry) {
-                return Ok(());
-            }
-            hurry |= matches!(self.turn(stop, watch).await, Woken::Stop);
         }
     }
 
@@ -573,18 +499,6 @@ impl Driver {
             downloaded_bytes,
             uploaded_bytes,
             peers: self.engine.peer_count(),
-        }
-    }
-
-    fn outcome(self, end: End) -> Outcome {
-        Outcome {
-            end,
-            report: self.engine.report(self.now()),
-            have: self.engine.have().clone(),
-            have_bytes: self.engine.have_bytes(),
-            seconds: self.began.elapsed().as_secs_f64(),
-            memory_peak: self.storage.map_or(0, |storage| storage.disk.memory_peak()),
-            port: self.listener.port(),
         }
     }
 }

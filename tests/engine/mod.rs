@@ -13,9 +13,7 @@ mod urgency;
 use bytes::Bytes;
 use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
-use rtor::engine::{
-    Choking, Config, Encryption, Engine, Event, Input, Output, PeerId, Time, Why,
-};
+use rtor::engine::{Choking, Config, Encryption, Engine, Event, Input, Output, PeerId, Time, Why};
 use rtor::sim::torrent_of;
 use rtor::torrent::{Bitfield, Info};
 use rtor::wire::{BlockSpec, Handshake, Message};
