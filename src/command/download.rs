@@ -68,6 +68,7 @@ pub(super) fn run(
     let mut signals = Signals::hear()?;
     let swarm = Swarm::make(globals, env, manifest.torrent(), choice.strategy, choice.network)?;
     let swarm = swarm.giving(choice.choking, false);
+    signals.read_again(swarm.limits());
     let mut show = swarm::shown(globals, env)?;
     let Target { kind, path, make } = target;
     let preparation = Preparation {

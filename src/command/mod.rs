@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod get;
 mod giving;
 pub mod globals;
+mod limits;
 pub mod magnet;
 mod network;
 pub mod plugins;

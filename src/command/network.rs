@@ -1,6 +1,7 @@
 //! The network options, the same on every verb that talks to a swarm.
 
 use super::globals::Globals;
+use super::limits::Limiting;
 use super::quantity;
 use crate::engine::{Encryption, Guest};
 use crate::env::Env;
@@ -48,6 +49,9 @@ pub(super) struct Network {
     /// ones, `require` them with RC4, or `off`
     #[arg(long, value_name = "WHEN", default_value = "allow")]
     pub(super) encryption: WhenEncrypted,
+    /// Rates.
+    #[command(flatten)]
+    pub(super) limiting: Limiting,
     /// Connections at once
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) max_peers: u16,

@@ -34,6 +34,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| format!("`{text}` is no time like `30s` or `5m`"))
 }
 
+/// Bytes a second: `500k`, `10M`, `1MiB/s`; 0 is no limit.
+///
+/// # Errors
+/// A sentence for clap.
+pub(super) fn rate(text: &str) -> Result<u64, String> {
+    size(text.strip_suffix("/s").unwrap_or(text))
+        .map_err(|_| format!("`{text}` is no rate like `500k` or `10M`"))
+}
+
 /// How many times: `1`, `2.5`.
 ///
 /// # Errors
@@ -62,6 +71,12 @@ mod tests {
     fn a_budget_of_memory_has_a_least() {
         assert_eq!(memory("4MiB"), Ok(4 << 20));
         assert!(memory("4MB").is_err_and(|why| why.contains("`4MB` is too little")));
+    }
+
+    #[test]
+    fn rates_are_sizes_a_second() {
+        assert_eq!((rate("500k"), rate("1MiB/s"), rate("0")), (Ok(500_000), Ok(1 << 20), Ok(0)));
+        assert!(rate("fast").is_err_and(|why| why.contains("`fast` is no rate")));
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
     let torrent = manifest.torrent();
     let swarm = Swarm::make(globals, env, torrent, STRATEGY_OF_NOTHING, &args.network)?;
     let swarm = swarm.giving(args.giving.choking(), args.super_seed);
+    signals.read_again(swarm.limits());
     let mut show = swarm::shown(globals, env)?;
     let bar = env.stderr_is_terminal() && !globals.quiet;
     let opened = download::opened(&info, store, args.max_memory, bar, &signals.now)?;

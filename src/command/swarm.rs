@@ -2,6 +2,7 @@
 //! [`Setup`] of them.
 
 use super::globals::Globals;
+use super::limits::Kept;
 use super::network::{self, Network};
 use super::progress::Show;
 use crate::disk::named_file;
@@ -42,6 +43,7 @@ pub(super) struct Swarm {
     looks_only: bool,
     choking: Choking,
     super_seed: bool,
+    kept: Arc<Kept>,
 }
 
 impl Swarm {
@@ -85,6 +87,7 @@ impl Swarm {
             looks_only: false,
             choking: Choking::default(),
             super_seed: false,
+            kept: Arc::new(network.limiting.kept(env)?),
         })
     }
 
@@ -101,6 +104,11 @@ impl Swarm {
     /// Whom to serve, and whether to show them one piece at a time.
     pub(super) fn giving(self, choking: Choking, super_seed: bool) -> Self {
         Self { choking, super_seed, ..self }
+    }
+
+    /// The limits of the run, to be read again.
+    pub(super) fn limits(&self) -> Arc<Kept> {
+        Arc::clone(&self.kept)
     }
 
     /// To ask trackers for the counts of a swarm and for nothing else.
@@ -165,6 +173,7 @@ impl Swarm {
             http: self.http,
             states: self.states,
             proxy: self.proxy,
+            limits: self.kept.limits.clone(),
         })
     }
 }

@@ -9,22 +9,28 @@ use crate::torrent::PieceIndex;
 use crate::wire::{BlockSpec, Message};
 use bytes::Bytes;
 use rtor_plugin::Level;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
+
+/// Blocks that are read for peers.
+#[derive(Debug, Default)]
+pub(super) struct Loads {
+    asked: u64,
+    /// For whom, by the ticket that the disk was given.
+    waiting: BTreeMap<u64, (PeerId, BlockSpec)>,
+    /// Those that were there when they were asked for: the engine hears of them at once.
+    pub(super) there: Vec<Input>,
+    /// A read failed, and that was told.
+    failed: bool,
+}
 
 impl Driver {
     pub(super) fn act(&mut self, output: Output, watch: &mut dyn Watch) {
         match output {
             Output::Dial(peer, to, offer) => {
-                let connection = dial(
-                    conn(peer),
-                    &self.facts_from,
-                    &self.buffers,
-                    to,
-                    self.from,
-                    self.proxy.as_ref(),
-                    offer,
-                );
+                let connection =
+                    dial(conn(peer), &self.means, to, self.from, self.proxy.as_ref(), offer);
                 self.connections.insert(peer, connection);
             }
             Output::Greet(peer, handshake) => {
@@ -67,11 +73,11 @@ impl Driver {
             Output::Forget(piece) => disk.forget(piece),
             Output::Discard(block) => disk.discard(block),
             Output::Load(peer, piece, spec) => {
-                self.loads_asked += 1;
+                self.loads.asked += 1;
                 let BlockSpec { offset, length, .. } = spec;
-                match disk.load(self.loads_asked, piece, offset, length) {
-                    Some(data) => self.loaded.push(Input::Loaded(peer, spec, Some(data))),
-                    None => drop(self.loads.insert(self.loads_asked, (peer, spec))),
+                match disk.load(self.loads.asked, piece, offset, length) {
+                    Some(data) => self.loads.there.push(Input::Loaded(peer, spec, Some(data))),
+                    None => drop(self.loads.waiting.insert(self.loads.asked, (peer, spec))),
                 }
             }
             _ => {}
@@ -91,12 +97,12 @@ impl Driver {
         let failed = result.as_ref().err().map(ToString::to_string);
         let blocks = disk.loaded(piece, offset, length, result);
         let asked = blocks.into_iter().filter_map(|(ticket, data)| {
-            let (peer, spec) = self.loads.remove(&ticket)?;
+            let (peer, spec) = self.loads.waiting.remove(&ticket)?;
             Some(Input::Loaded(peer, spec, data))
         });
         let inputs: Vec<Input> = asked.collect();
         self.feed_all(inputs, watch);
-        if let Some(text) = failed.filter(|_| !std::mem::replace(&mut self.read_failed, true)) {
+        if let Some(text) = failed.filter(|_| !std::mem::replace(&mut self.loads.failed, true)) {
             let text = format!("{text}: it is not sent to peers");
             let (level, guest, subject) = (Level::Warning, "disk".to_owned(), String::new());
             self.told(&Event::Report { level, guest, subject, text }, watch);

@@ -2,6 +2,7 @@
 
 use super::{Driver, DriverError, End, Goal, Outcome, Stop, Watch, Woken};
 use crate::engine::Input;
+use crate::net::Connection;
 use std::time::{Duration, Instant};
 
 /// How long guests have for their good-byes (trackers: `stopped`).
@@ -47,7 +48,7 @@ impl Driver {
         self.timeout.is_some_and(|most| self.last_arrival.elapsed() >= most)
     }
 
-    /// Enough was given: blocks that are on their way leave for their sockets.
+    /// Enough was given: blocks that are on their way are sent, and the other sides have them.
     async fn send_the_rest(&mut self, stop: &mut Stop, watch: &mut dyn Watch) {
         let begun = Instant::now();
         self.feed(Input::Sated, watch);
@@ -57,6 +58,14 @@ impl Driver {
                 return;
             }
         }
+        let closing: Vec<_> =
+            std::mem::take(&mut self.connections).into_values().map(Connection::close).collect();
+        let closed = async {
+            for closing in closing {
+                closing.await;
+            }
+        };
+        self.meanwhile(closed, stop, watch).await;
     }
 
     /// Says good-bye: guests have [`FAREWELL_WAIT`], unless the user is in a hurry; blocks of

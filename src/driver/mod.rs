@@ -23,11 +23,11 @@ use crate::host::StateFolder;
 use crate::net::Outgoing;
 use crate::net::http::Http;
 use crate::net::{
-    Buffers, ConnId, Connection, Datagrams, Door, FACTS_WAITING_MAX, Fact, ListenError, Listener,
-    Newcomer, Proxy,
+    Buffers, ConnId, Connection, Datagrams, Door, FACTS_WAITING_MAX, Fact, Limits, ListenError,
+    Listener, Means, Newcomer, Proxy,
 };
 use crate::torrent::{Info, MetainfoError};
-use crate::wire::BlockSpec;
+use act::Loads;
 use errands::Errands;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -84,6 +84,8 @@ pub struct Setup {
     pub http: Http,
     /// Where guests keep what they know; `None`: nowhere.
     pub states: Option<StateFolder>,
+    /// Rates that are kept; whoever has a clone may change them.
+    pub limits: Limits,
     /// Through which everything goes: then nobody can come to us, no datagram is sent and no name
     /// looked up.
     pub proxy: Option<Proxy>,
@@ -129,11 +131,11 @@ pub struct Driver {
     began: Instant,
     storage: Option<Storage>,
     learned: Option<Result<Arc<Info>, MetainfoError>>,
-    /// Kept so that the channel never closes; connections have clones.
-    facts_from: mpsc::Sender<Fact>,
+    /// Connections have clones; with this one the channel of facts never closes.
+    means: Means,
+    /// What the engine knows of our own limit.
+    limit_up: Option<u64>,
     facts: mpsc::Receiver<Fact>,
-    /// What connections read into.
-    buffers: Buffers,
     batch: Vec<Fact>,
     errands: Errands,
     answers: mpsc::UnboundedReceiver<Input>,
@@ -141,12 +143,7 @@ pub struct Driver {
     /// What a batch has to say to each peer.
     outgoing: BTreeMap<PeerId, Outgoing>,
     outputs: Vec<Output>,
-    loads: BTreeMap<u64, (PeerId, BlockSpec)>,
-    loads_asked: u64,
-    /// Blocks that were there when they were asked for: the engine hears of them at once.
-    loaded: Vec<Input>,
-    /// A read failed, and that was told.
-    read_failed: bool,
+    loads: Loads,
     listener: Listener,
     datagrams: Datagrams,
     states: Option<StateFolder>,
@@ -184,8 +181,10 @@ impl Driver {
             http,
             states,
             proxy,
+            limits,
         } = setup;
         let (facts_from, facts) = mpsc::channel(FACTS_WAITING_MAX);
+        engine.choking.limit = limits.up();
         let (errands, answers) = Errands::new(http, proxy.is_none());
         let (listener, datagrams) = match proxy {
             Some(_) => (Listener::closed(), Datagrams::closed()),
@@ -198,7 +197,8 @@ impl Driver {
         engine.port = listener.port();
         engine.udp_port = datagrams.port();
         let from = Some(listener.ip()).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED);
-        let buffers = Buffers::new(memory_max);
+        let limit_up = limits.up();
+        let means = Means { facts: facts_from, buffers: Buffers::new(memory_max), limits };
         let began = Instant::now();
         let mut engine = Engine::new(engine);
         let mut outputs = Vec::new();
@@ -210,19 +210,16 @@ impl Driver {
             began,
             storage,
             learned: None,
-            facts_from,
+            means,
+            limit_up,
             facts,
-            buffers,
             batch: Vec::new(),
             errands,
             answers,
             connections: BTreeMap::new(),
             outgoing: BTreeMap::new(),
             outputs,
-            loads: BTreeMap::new(),
-            loads_asked: 0,
-            loaded: Vec::new(),
-            read_failed: false,
+            loads: Loads::default(),
             listener,
             datagrams,
             states,
@@ -391,7 +388,7 @@ impl Driver {
         let until = deadline.map_or(self.progress_due, |deadline| deadline.min(self.progress_due));
         let clock = tokio::time::sleep_until(until.into());
         let more_bytes = Buffers::more_bytes(self.connections.len());
-        let pinned_bytes = self.buffers.pinned_bytes();
+        let pinned_bytes = self.means.buffers.pinned_bytes();
         let takes_facts = self.storage.as_mut().is_none_or(|storage| {
             storage.disk.pinned(pinned_bytes);
             storage.disk.takes_blocks(more_bytes)
@@ -412,6 +409,10 @@ impl Driver {
         let now = Instant::now();
         if now >= self.progress_due {
             self.progress_due = now + PROGRESS_EVERY;
+            let limit = self.means.limits.up();
+            if std::mem::replace(&mut self.limit_up, limit) != limit {
+                self.feed(Input::Limited(limit), watch);
+            }
             watch.progressed(&self.progress());
         }
         woken
@@ -430,11 +431,11 @@ impl Driver {
             for output in outputs.drain(..) {
                 self.act(output, watch);
             }
-            if self.loaded.is_empty() {
+            if self.loads.there.is_empty() {
                 break;
             }
             // Blocks that were read ahead.
-            self.engine.handle_all(now, self.loaded.drain(..), &mut outputs);
+            self.engine.handle_all(now, self.loads.there.drain(..), &mut outputs);
         }
         self.outputs = outputs;
     }
@@ -445,9 +446,8 @@ impl Driver {
             Fact::Came(newcomer) => {
                 let peer = self.engine.next_peer();
                 let conn = conn(peer);
-                let (facts, buffers) = (&self.facts_from, &self.buffers);
                 let Newcomer { stream, from, method, handshake, received } = newcomer;
-                let connection = Connection::adopt(conn, facts, buffers, stream, received);
+                let connection = Connection::adopt(conn, &self.means, stream, received);
                 self.connections.insert(peer, connection);
                 self.feed(Input::Accepted(peer, from), watch);
                 if let Some(method) = method {

@@ -138,6 +138,12 @@ impl Choker {
         choker
     }
 
+    /// What we may give changed.
+    pub(super) fn limited(&mut self, limit: Option<u64>) {
+        self.choking.limit = limit;
+        self.count_slots(0);
+    }
+
     /// Peers served at once.
     pub(super) const fn slots(&self) -> usize {
         self.slots

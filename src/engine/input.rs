@@ -53,6 +53,8 @@ pub enum Input {
     NodeFound(SocketAddr),
     /// Guest number `.0` called `wake`.
     Woken(usize),
+    /// Bytes a second that we may send, if there is a limit, have changed.
+    Limited(Option<u64>),
     /// Enough was given: nobody is served any more, but for blocks that are on their way.
     Sated,
     /// Say good-bye: no new requests, `stopped` to trackers.

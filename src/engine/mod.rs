@@ -314,6 +314,7 @@ impl Engine {
             Input::Learned(content) => self.learned(now, *content, out),
             Input::NodeFound(addr) => self.heard_of_node(now, addr, out),
             Input::Woken(guest) => self.tell_guest(now, guest, &Fact::Woken, out),
+            Input::Limited(limit) => self.choker.limited(limit),
             Input::Sated => self.sate(now, out),
             Input::Stopped => self.stop(now, out),
             Input::Deadline => {}

@@ -2,74 +2,29 @@
 //!
 //! The reader cuts messages off its buffer as slices; buffers grow while reads fill them and
 //! shrink when they do not, so that a slow peer pins little memory and a fast one costs few
-//! system calls. The writer gathers heads and blocks, and copies none unless they are encrypted.
+//! system calls. The writer gathers heads and blocks, and copies none unless they are encrypted. Both
+//! pay for what they moved, if there is a limit.
 
-use super::buffers::{BUFFER_BYTES_FIRST, BUFFER_BYTES_MAX, Buffers};
+use super::buffers::{BUFFER_BYTES_FIRST, BUFFER_BYTES_MAX};
+use super::limit::{Limiter, Way};
+use super::outgoing::{Outgoing, Unsent};
 use super::stream::{Reader, Stream, Writer};
-use super::{ConnId, Fact, Facts, encrypt, reason};
+use super::{ConnId, Fact, Facts, Means, encrypt, reason};
 use crate::wire::handshake::HANDSHAKE_BYTES;
 use crate::wire::mse::Offer;
 use crate::wire::{Fault, Handshake, Message, frame};
-use bytes::{Buf as _, Bytes, BytesMut};
-use std::collections::VecDeque;
+use bytes::{Buf as _, BytesMut};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 /// Bytes that wait for a peer that does not read; beyond that the connection is closed.
 const UNSENT_BYTES_MAX: usize = 16 << 20;
-
-/// Bytes for one peer, and how many blocks are among them.
-#[derive(Debug, Default)]
-pub struct Outgoing {
-    slices: Vec<Bytes>,
-    small: BytesMut,
-    blocks: usize,
-}
-
-impl Outgoing {
-    /// Appends a handshake.
-    pub fn greet(&mut self, handshake: &Handshake) {
-        self.small.extend_from_slice(&handshake.encode());
-    }
-
-    /// Appends a message; a block's data is not copied.
-    pub fn say(&mut self, message: &Message) {
-        match message {
-            Message::Piece { data, .. } => {
-                message.encode_head(&mut self.small);
-                self.slices.push(self.small.split().freeze());
-                self.slices.push(data.clone());
-                self.blocks += 1;
-            }
-            _ => message.encode(&mut self.small),
-        }
-    }
-
-    /// Whether there is nothing to send.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.slices.is_empty() && self.small.is_empty()
-    }
-
-    /// Takes its first bytes off, up to so many; what is next to each other only.
-    fn take(&mut self, bytes_max: usize) -> Bytes {
-        let Some(first) = self.slices.first_mut() else { return Bytes::new() };
-        let taken = first.split_to(first.len().min(bytes_max));
-        if first.is_empty() {
-            self.slices.remove(0);
-        }
-        taken
-    }
-
-    fn seal(&mut self) {
-        if !self.small.is_empty() {
-            self.slices.push(self.small.split().freeze());
-        }
-    }
-}
+/// How long the other side has for the last bytes of a connection that is closed with care.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// How a conversation begins.
 pub(super) enum Opening {
@@ -86,15 +41,14 @@ pub(super) enum Opening {
 pub struct Connection {
     outgoing: mpsc::UnboundedSender<Outgoing>,
     unsent: Arc<AtomicUsize>,
-    tasks: Vec<AbortHandle>,
+    task: Option<JoinHandle<()>>,
 }
 
 impl Connection {
     /// A connection whose stream is still to come: `connect` makes it.
     pub(super) fn open(
         id: ConnId,
-        facts: &Facts,
-        buffers: &Buffers,
+        means: &Means,
         connect: impl Future<Output = io::Result<Stream>> + Send + 'static,
         opening: Opening,
     ) -> Self {
@@ -102,31 +56,25 @@ impl Connection {
         let unsent = Arc::new(AtomicUsize::new(0));
         let conversation = Conversation {
             id,
-            facts: facts.clone(),
-            buffers: buffers.clone(),
+            limits: means.limits.of_peer(),
+            means: means.clone(),
             queue,
             unsent: Arc::clone(&unsent),
         };
-        let task = tokio::spawn(conversation.run(connect, opening));
-        Self { outgoing, unsent, tasks: vec![task.abort_handle()] }
+        let task = Some(tokio::spawn(conversation.run(connect, opening)));
+        Self { outgoing, unsent, task }
     }
 
     /// A connection that somebody opened to us and whose handshake was read.
     #[must_use]
-    pub fn adopt(
-        id: ConnId,
-        facts: &Facts,
-        buffers: &Buffers,
-        stream: Stream,
-        received: BytesMut,
-    ) -> Self {
-        Self::open(id, facts, buffers, async { Ok(stream) }, Opening::Came(received))
+    pub fn adopt(id: ConnId, means: &Means, stream: Stream, received: BytesMut) -> Self {
+        Self::open(id, means, async { Ok(stream) }, Opening::Came(received))
     }
 
     /// Sends; `false` if so much is unsent already that the peer does not seem to read.
     pub fn send(&self, mut outgoing: Outgoing) -> bool {
-        outgoing.seal();
-        let bytes: usize = outgoing.slices.iter().map(Bytes::len).sum();
+        outgoing.end();
+        let bytes = outgoing.bytes();
         let unsent = self.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes;
         // A writer that is gone has reported the loss itself.
         let _ = self.outgoing.send(outgoing);
@@ -134,17 +82,32 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Closes it when everything is sent and the other side has had it, or after a while; what
+    /// comes meanwhile is not heard. The future ends when that is done.
+    pub fn close(mut self) -> impl Future<Output = ()> {
+        let task = self.task.take();
+        drop(self);
+        async move {
+            if let Some(task) = task {
+                // It does not panic, and nobody aborts it any more.
+                let _ = task.await;
+            }
+        }
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.task.iter().for_each(JoinHandle::abort);
     }
 }
 
 /// What a connection's task has.
 struct Conversation {
     id: ConnId,
-    facts: Facts,
-    buffers: Buffers,
+    means: Means,
+    limits: Way<Limiter>,
     queue: mpsc::UnboundedReceiver<Outgoing>,
     unsent: Arc<AtomicUsize>,
 }
@@ -179,13 +142,18 @@ impl Conversation {
             Ok(opened) => opened,
             Err(why) => return Over::Declined(why),
         };
-        let Stream { reader, writer } = stream;
-        let Self { id, facts, buffers, queue, unsent } = self;
-        let reads = read_all(*id, facts, reader, buffers, received, &is_greeted);
+        let Stream { mut reader, mut writer } = stream;
+        let Self { id, means, limits, queue, unsent } = self;
+        let reads = read_all(*id, means, &mut reader, &limits.down, received, &is_greeted);
         let why = tokio::select! {
             over = reads => return over,
-            why = write_all(*id, facts, writer, first, queue, unsent) => why,
+            why = write_all(*id, &means.facts, &mut writer, &limits.up, first, queue, unsent) => why,
         };
+        if why == CLOSED_BY_US {
+            // Closed with something unread, it would be reset, and what the other side has not read
+            // yet be lost.
+            let _ = tokio::time::timeout(LINGER, linger(&mut reader, &mut writer)).await;
+        }
         match is_greeted.into_inner() {
             true => Over::Lost(why),
             false => Over::Declined(why),
@@ -215,7 +183,7 @@ impl Conversation {
     }
 
     async fn tell(&self, fact: Fact) {
-        tell(&self.facts, fact).await;
+        tell(&self.means.facts, fact).await;
     }
 }
 
@@ -226,20 +194,31 @@ async fn tell(facts: &Facts, fact: Fact) {
     let _ = facts.send(fact).await;
 }
 
+/// Says that nothing more comes, and reads until the other side says that too.
+async fn linger(reader: &mut Reader, writer: &mut Writer) -> io::Result<()> {
+    writer.end().await?;
+    let mut ignored = BytesMut::with_capacity(BUFFER_BYTES_FIRST);
+    while reader.read(&mut ignored, usize::MAX).await? > 0 {
+        ignored.clear();
+    }
+    Ok(())
+}
+
 /// Reads until the connection ends; why it did.
 async fn read_all(
     id: ConnId,
-    facts: &Facts,
-    mut reader: Reader,
-    buffers: &Buffers,
+    means: &Means,
+    reader: &mut Reader,
+    limit: &Limiter,
     received: BytesMut,
     is_greeted: &AtomicBool,
 ) -> Over {
+    let Means { facts, buffers, .. } = means;
     let mut buffer = buffers.take(BUFFER_BYTES_FIRST, received.len());
     buffer.bytes.extend_from_slice(&received);
     drop(received);
     if !is_greeted.load(Ordering::Relaxed) {
-        match read_handshake(&mut reader, &mut buffer.bytes).await {
+        match read_handshake(reader, &mut buffer.bytes).await {
             Ok(handshake) => tell(facts, Fact::Greeted(id, handshake)).await,
             Err(over) => return over,
         }
@@ -257,12 +236,19 @@ async fn read_all(
             buffer.renew(size, missing);
         }
         let room = buffer.room();
-        match reader.read(&mut buffer.bytes).await {
+        let portion = limit.portion();
+        let count = match reader.read(&mut buffer.bytes, portion.unwrap_or(room)).await {
             Ok(0) => return Over::Lost("it closed the connection".to_owned()),
-            Ok(count) if count == room => size = (size * 2).min(BUFFER_BYTES_MAX),
-            Ok(count) if count < size / 8 => size = (size / 2).max(BUFFER_BYTES_FIRST),
-            Ok(_) => {}
+            Ok(count) => count,
             Err(error) => return Over::Lost(reason(&error)),
+        };
+        if count == room {
+            size = (size * 2).min(BUFFER_BYTES_MAX);
+        } else if count < size / 8 {
+            size = (size / 2).max(BUFFER_BYTES_FIRST);
+        }
+        if portion.is_some() {
+            limit.pay(count).await;
         }
     }
 }
@@ -285,7 +271,7 @@ async fn read_handshake(reader: &mut Reader, buffer: &mut BytesMut) -> Result<Ha
         }
         // A buffer of a connection has it.
         buffer.reserve(HANDSHAKE_BYTES);
-        match reader.read(buffer).await {
+        match reader.read(buffer, usize::MAX).await {
             Ok(0) => {
                 let why = "it closed the connection before its handshake";
                 return Err(Over::Declined(why.to_owned()));
@@ -313,31 +299,37 @@ pub(super) fn split_handshake(buffer: &mut BytesMut) -> Result<Option<Handshake>
 async fn write_all(
     id: ConnId,
     facts: &Facts,
-    mut writer: Writer,
-    mut first: Option<Outgoing>,
+    writer: &mut Writer,
+    limit: &Limiter,
+    first: Option<Outgoing>,
     queue: &mut mpsc::UnboundedReceiver<Outgoing>,
-    unsent: &AtomicUsize,
+    unsent_bytes: &AtomicUsize,
 ) -> String {
-    let mut slices: VecDeque<Bytes> = VecDeque::new();
+    let mut unsent = Unsent::default();
+    if let Some(first) = first {
+        unsent.append(first, false);
+    }
     loop {
-        let next = match first.take() {
-            Some(first) => Some(first),
-            None => queue.recv().await,
-        };
-        let Some(next) = next else { return CLOSED_BY_US.to_owned() };
-        let mut blocks = next.blocks;
-        slices.extend(next.slices);
-        while let Ok(more) = queue.try_recv() {
-            blocks += more.blocks;
-            slices.extend(more.slices);
+        let portion = limit.portion();
+        if unsent.is_empty() {
+            let Some(next) = queue.recv().await else { return CLOSED_BY_US.to_owned() };
+            unsent.append(next, false);
         }
-        let bytes: usize = slices.iter().map(Bytes::len).sum();
-        if let Err(error) = writer.write_slices(&mut slices).await {
+        while let Ok(more) = queue.try_recv() {
+            unsent.append(more, portion.is_some());
+        }
+        let mut taken = unsent.take(portion);
+        if let Err(error) = writer.write_slices(&mut taken.slices).await {
             return reason(&error);
         }
-        unsent.fetch_sub(bytes, Ordering::Relaxed);
-        if blocks > 0 {
-            tell(facts, Fact::Sent(id, blocks)).await;
+        unsent_bytes.fetch_sub(taken.bytes, Ordering::Relaxed);
+        if taken.blocks > 0 {
+            tell(facts, Fact::Sent(id, taken.blocks)).await;
+        }
+        match portion {
+            Some(_) if taken.has_block => limit.pay(taken.bytes).await,
+            Some(_) => limit.owe(taken.bytes),
+            None => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::connection::Opening;
 use super::stream::Stream;
-use super::{Buffers, ConnId, Connection, Facts, Proxy};
+use super::{ConnId, Connection, Means, Proxy};
 use crate::wire::mse::Offer;
 use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpSocket;
@@ -13,8 +13,7 @@ use tokio::net::TcpSocket;
 #[must_use]
 pub fn dial(
     id: ConnId,
-    facts: &Facts,
-    buffers: &Buffers,
+    means: &Means,
     to: SocketAddr,
     from: Option<IpAddr>,
     proxy: Option<&Proxy>,
@@ -22,7 +21,7 @@ pub fn dial(
 ) -> Connection {
     let from = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified());
     let opening = offer.map_or(Opening::Plain, Opening::Encrypted);
-    Connection::open(id, facts, buffers, connect(to, from, proxy.cloned()), opening)
+    Connection::open(id, means, connect(to, from, proxy.cloned()), opening)
 }
 
 async fn connect(

@@ -95,7 +95,7 @@ pub(super) async fn answer(
 
 async fn read(stream: &mut Stream, received: &mut BytesMut) -> Result<(), String> {
     received.reserve(READ_BYTES);
-    match stream.reader.read(received).await {
+    match stream.reader.read(received, usize::MAX).await {
         Ok(0) => Err("it closed the connection instead of encrypting it".to_owned()),
         Ok(_) => Ok(()),
         Err(error) => Err(reason(&error)),

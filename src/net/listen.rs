@@ -188,6 +188,6 @@ async fn greet(stream: TcpStream, from: SocketAddr, door: &Door) -> Option<Newco
 
 async fn read(stream: &mut Stream, received: &mut BytesMut) -> Option<()> {
     received.reserve(HANDSHAKE_BYTES);
-    let count = stream.reader.read(received).await.ok()?;
+    let count = stream.reader.read(received, usize::MAX).await.ok()?;
     (count > 0).then_some(())
 }

@@ -11,16 +11,20 @@ mod datagram;
 mod dial;
 mod encrypt;
 pub mod http;
+mod limit;
 mod listen;
 mod multicast;
+mod outgoing;
 mod proxy;
 mod stream;
 
 pub use buffers::Buffers;
-pub use connection::{Connection, Outgoing};
+pub use connection::Connection;
 pub use datagram::Datagrams;
 pub use dial::dial;
+pub use limit::{Limits, Rates};
 pub use listen::{Door, ListenError, Listener, Newcomer};
+pub use outgoing::Outgoing;
 pub use proxy::{Proxies, Proxy, ProxyError};
 pub use stream::Stream;
 
@@ -63,6 +67,17 @@ pub enum Fact {
 
 /// Where facts go.
 pub type Facts = mpsc::Sender<Fact>;
+
+/// What all connections share.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// Where what happens is told.
+    pub facts: Facts,
+    /// What is read into.
+    pub buffers: Buffers,
+    /// How much may be moved.
+    pub limits: Limits,
+}
 
 /// One sentence without the operating system's error number.
 fn reason(error: &std::io::Error) -> String {

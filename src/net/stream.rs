@@ -5,7 +5,7 @@
 //! lies. What is sent encrypted is copied, as others may have the same blocks.
 
 use crate::wire::mse::{Cipher, Ciphers};
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -69,11 +69,12 @@ impl Stream {
 }
 
 impl Reader {
-    /// Appends what one read brings to `buffer`, whose room it fills at the most; 0 bytes at the
-    /// end.
-    pub(super) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+    /// Appends what one read brings to `buffer`, whose room it fills at the most, and up to `most`
+    /// bytes; 0 bytes at the end.
+    pub(super) async fn read(&mut self, buffer: &mut BytesMut, most: usize) -> io::Result<usize> {
+        let room = buffer.capacity() - buffer.len();
         let count = match &mut self.from {
-            ReadHalf::Tcp(from) => from.read_buf(buffer).await?,
+            ReadHalf::Tcp(from) => from.read_buf(&mut buffer.limit(most.min(room))).await?,
         };
         if let Some(cipher) = &mut self.cipher {
             let new = buffer.len() - count;
@@ -87,6 +88,13 @@ impl Writer {
     /// Writes all of it, as the handshake that comes before ciphers.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.to.write_all(bytes).await
+    }
+
+    /// Nothing more will be written.
+    pub(super) async fn end(&mut self) -> io::Result<()> {
+        match &mut self.to {
+            WriteHalf::Tcp(to) => to.shutdown().await,
+        }
     }
 
     /// Writes all of them, and empties them.

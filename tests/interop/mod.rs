@@ -6,6 +6,7 @@
 mod discovery;
 mod encryption;
 mod hostile;
+mod limits;
 mod magnets;
 mod pipeline;
 mod proxies;
