@@ -22,6 +22,7 @@ pub mod sim;
 pub mod source;
 mod survey;
 mod swarm;
+mod urls;
 pub mod verify;
 
 use crate::disk::{DiskError, named_file};

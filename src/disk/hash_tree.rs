@@ -1,285 +1,432 @@
-//! What `create` needs of the disk: the files below a path, and the SHA-1 of each piece of them.
+//! What a torrent says of its content, from the files themselves, each read once: the SHA-1 of the
+//! pieces (BEP 3), and the trees of SHA-256 of the files (BEP 52).
 //!
-//! Symbolic links are followed, as other programs that make torrents do: the content is what they
-//! lead to. Files are taken in the order of the bytes of their paths, which does not depend on
-//! the filesystem and is libtorrent's canonical order. Pieces are hashed on all cores in runs that
-//! are taken up in order, so that a spinning disk is read forwards.
+//! All cores hash. Each takes up the next few pieces, as many as are worth hashing side by side
+//! (`sha1_lanes`), in their order, so that a disk is read forwards; what came out is put in order at
+//! the end, so that it does not depend on how many there were. A file that is not what it was when it
+//! was listed is an error: before its first byte is read, and once more when all is hashed.
 
-use super::DiskError;
+use super::sha1_lanes::{self, Sha1Lanes};
+use super::tree::Found;
+use super::{DiskError, sha1_lanes::LANES_MAX};
+use crate::torrent::FileRoot;
+use crate::torrent::piece_hash::{LeafHasher, root_of_piece};
 use rayon::prelude::*;
-use sha1::Digest as _;
-use std::fs::{File, Metadata};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Bytes that a worker hashes before it takes up the next run: enough to make opening a file
-/// cheap, and little enough to keep all cores busy to the end.
-const RUN_BYTES: u64 = 8 << 20;
-/// Bytes that are read at once.
-const READ_BYTES: usize = 256 << 10;
-/// Folders inside each other.
-const DEPTH_MAX: usize = 200;
+/// Bytes of one piece that are read at once: those of all pieces side by side are to fit a core's
+/// second cache.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Files that a worker keeps open: one for each piece that it reads, and as many that it may come
+/// back to.
+const OPEN_MAX: usize = 2 * LANES_MAX;
 
-/// A file that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its path from the root, a name each. None at all if the root is this file.
-    pub components: Vec<Vec<u8>>,
-    /// Bytes in it.
-    pub length: u64,
-    /// Whether its owner may run it.
-    pub executable: bool,
+/// What is to be hashed.
+#[derive(Clone, Copy, Debug)]
+pub struct Hashing<'a> {
+    /// Files, in their order.
+    pub files: &'a [Found],
+    /// Zeros behind each of them; for trees, so many that the next begins a piece.
+    pub padding: &'a [u64],
+    /// Bytes of a piece.
+    pub piece_length: u32,
+    /// Whether the SHA-1 of each piece is wanted.
+    pub pieces: bool,
+    /// Whether the tree of each file is wanted.
+    pub trees: bool,
 }
 
-impl Found {
-    /// The components with `/` between them.
-    #[must_use]
-    pub fn relative(&self) -> Vec<u8> {
-        self.components.join(&b'/')
-    }
+/// What came out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hashed {
+    /// The SHA-1 of each piece.
+    pub pieces: Vec<[u8; 20]>,
+    /// Of each file, if it is not empty.
+    pub trees: Vec<Option<FileRoot>>,
 }
 
-/// The files at or below `root` that are `wanted`, by their path from the root; sorted.
+/// Hashes, on `threads` of them, or on all cores. `progressed` is called with bytes of files that
+/// were hashed, from many threads.
 ///
 /// # Errors
-/// If there is nothing at `root`, a folder or link can't be read, links lead in a circle, or
-/// something is neither file nor folder.
-pub fn list(root: &Path, wanted: &dyn Fn(&Found) -> bool) -> Result<Vec<Found>, DiskError> {
-    let mut files = Vec::new();
-    let mut left = vec![Entry { path: root.to_owned(), components: Vec::new(), above: Vec::new() }];
-    while let Some(entry) = left.pop() {
-        let metadata = std::fs::metadata(&entry.path).map_err(|why| match why.kind() {
-            io::ErrorKind::NotFound if entry.components.is_empty() => {
-                DiskError::Absent(entry.path.clone())
-            }
-            _ => DiskError::system("read", &entry.path, why),
-        })?;
-        if metadata.is_dir() {
-            left.extend(entry.children(&metadata)?);
-        } else if metadata.is_file() {
-            let executable = metadata.permissions().mode() & 0o100 != 0;
-            let Entry { path, components, .. } = entry;
-            let found = Found { path, components, length: metadata.len(), executable };
-            files.extend(Some(found).filter(|found| wanted(found)));
-        } else {
-            let why = io::Error::other("it is neither a file nor a folder");
-            return Err(DiskError::system("use", &entry.path, why));
-        }
-    }
-    files.sort_by_cached_key(Found::relative);
-    Ok(files)
-}
-
-/// Something to look at, and the folders it was reached through, by device and inode.
-struct Entry {
-    path: PathBuf,
-    components: Vec<Vec<u8>>,
-    above: Vec<(u64, u64)>,
-}
-
-impl Entry {
-    fn children(&self, metadata: &Metadata) -> Result<Vec<Self>, DiskError> {
-        let failed = |why| DiskError::system("list", &self.path, why);
-        let own = (metadata.dev(), metadata.ino());
-        if self.above.contains(&own) {
-            return Err(failed(io::Error::other("it leads back to a folder above it")));
-        }
-        if self.above.len() >= DEPTH_MAX {
-            return Err(failed(io::Error::other("folders lie too deep in each other")));
-        }
-        let above = [&self.above[..], &[own]].concat();
-        let entry = |entry: io::Result<std::fs::DirEntry>| {
-            let entry = entry?;
-            let mut components = self.components.clone();
-            components.push(entry.file_name().as_bytes().to_vec());
-            Ok(Self { path: entry.path(), components, above: above.clone() })
-        };
-        let entries = std::fs::read_dir(&self.path).map_err(failed)?;
-        entries.map(entry).collect::<io::Result<_>>().map_err(failed)
-    }
-}
-
-/// The SHA-1 of each piece of `files`, laid one behind the other (BEP 3, `pieces`). `progressed`
-/// is called with bytes that were hashed, from many threads.
-///
-/// # Errors
-/// If a file can't be read or has no longer the length that it was found with.
+/// If a file can't be read or is no longer what was found.
 pub fn hash(
-    files: &[Found],
-    piece_length: u32,
+    hashing: Hashing<'_>,
+    threads: Option<usize>,
     progressed: &(dyn Fn(u64) + Sync),
-) -> Result<Vec<[u8; 20]>, DiskError> {
-    let space = Space::of(files);
-    let piece_length = u64::from(piece_length);
-    let run_length = (RUN_BYTES / piece_length).max(1) * piece_length;
-    let runs = space.total.div_ceil(run_length);
-    // Not an indexed parallel iterator: that would begin in the middle of the content.
-    let mut hashed: Vec<(u64, Vec<[u8; 20]>)> = (0..runs)
-        .par_bridge()
-        .map(|run| {
-            let start = run * run_length;
-            let end = (start + run_length).min(space.total);
-            let hashes = space.hash(start, end, piece_length)?;
-            progressed(end - start);
-            Ok((run, hashes))
-        })
-        .collect::<Result<_, DiskError>>()?;
-    hashed.sort_unstable_by_key(|(run, _)| *run);
-    Ok(hashed.into_iter().flat_map(|(_, hashes)| hashes).collect())
+) -> Result<Hashed, DiskError> {
+    let Some(threads) = threads else {
+        return Space::of(hashing).hash(rayon::current_num_threads(), progressed);
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|why| DiskError::system("start", "a thread", io::Error::other(why)))?;
+    pool.install(|| Space::of(hashing).hash(threads, progressed))
 }
 
-/// Files, one behind the other.
+/// Files and zeros, one behind the other.
 struct Space<'a> {
-    files: &'a [Found],
-    /// Where each file ends.
-    ends: Vec<u64>,
+    hashing: Hashing<'a>,
+    piece_length: u64,
+    /// Where each file begins and ends; empty ones too.
+    spans: Vec<Range<u64>>,
     total: u64,
 }
 
+/// Pieces of one length that were hashed side by side.
+struct Row {
+    first: u64,
+    pieces: Vec<[u8; 20]>,
+    roots: Vec<[u8; 32]>,
+}
+
 impl<'a> Space<'a> {
-    fn of(files: &'a [Found]) -> Self {
+    fn of(hashing: Hashing<'a>) -> Self {
         let mut total = 0_u64;
-        let ends = files.iter().map(|file| {
-            // Lengths of real files: their sum is far below 2^64.
-            total = total.saturating_add(file.length);
-            total
+        // Lengths of real files: their sum is far below 2^64.
+        let spans = hashing.files.iter().zip(hashing.padding).map(|(file, padding)| {
+            let span = total..total.saturating_add(file.length);
+            total = span.end.saturating_add(*padding);
+            span
         });
-        Self { files, ends: ends.collect(), total }
+        let spans = spans.collect();
+        Self { hashing, piece_length: u64::from(hashing.piece_length), spans, total }
     }
 
-    /// Hashes the bytes from `start`, a piece's beginning, to `end`.
-    fn hash(&self, start: u64, end: u64, piece_length: u64) -> Result<Vec<[u8; 20]>, DiskError> {
-        let mut hashes = Vec::new();
-        let mut hasher = sha1::Sha1::new();
-        let mut buffer = vec![0; READ_BYTES.min((end - start) as usize)];
-        let mut at = start;
-        let mut index = self.ends.partition_point(|file_end| *file_end <= start);
-        while at < end {
-            let file = &self.files[index];
-            let begin = self.ends[index] - file.length;
-            let mut reader = open(file, at - begin)?;
-            let until = end.min(self.ends[index]);
-            while at < until {
-                let piece_end = (at / piece_length + 1) * piece_length;
-                let room = (until.min(piece_end) - at).min(buffer.len() as u64) as usize;
-                let bytes = &mut buffer[..room];
-                reader.read_exact(bytes).map_err(|why| match why.kind() {
-                    io::ErrorKind::UnexpectedEof => changed(file),
-                    _ => DiskError::system("read", &file.path, why),
-                })?;
-                hasher.update(&*bytes);
-                at += room as u64;
-                if at == piece_end || at == self.total {
-                    hashes.push(hasher.finalize_reset().into());
-                }
+    fn hash(&self, threads: usize, progressed: &(dyn Fn(u64) + Sync)) -> Result<Hashed, DiskError> {
+        // With few pieces all cores are worth more than wide rows.
+        let each = self.total.div_ceil(self.piece_length).div_ceil(threads.max(1) as u64);
+        let width = each.clamp(1, sha1_lanes::worthwhile() as u64);
+        let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+        let work = |_| {
+            let mut reader = Reader { space: self, open: Vec::new() };
+            let mut buffer = vec![0; width as usize * CHUNK_BYTES];
+            let mut rows = Vec::new();
+            while !failed.load(Ordering::Relaxed)
+                && let Some(row) = self.row(next.fetch_add(1, Ordering::Relaxed), width)
+            {
+                let row = self.hash_row(row, &mut reader, &mut buffer, progressed);
+                failed.fetch_or(row.is_err(), Ordering::Relaxed);
+                rows.push(row?);
             }
-            index += 1;
+            Ok(rows)
+        };
+        let rows: Vec<Vec<Row>> =
+            (0..threads).into_par_iter().map(work).collect::<Result<_, DiskError>>()?;
+        self.hashing.files.par_iter().try_for_each(Found::check)?;
+        let mut rows: Vec<Row> = rows.into_iter().flatten().collect();
+        rows.sort_unstable_by_key(|row| row.first);
+        Ok(self.hashed(&rows))
+    }
+
+    /// The pieces of row `number`: whole ones, and at the end a shorter one alone.
+    fn row(&self, number: u64, width: u64) -> Option<Range<u64>> {
+        let whole = self.total / self.piece_length;
+        let first = number.checked_mul(width)?;
+        if first < whole {
+            return Some(first..(first + width).min(whole));
         }
-        Ok(hashes)
+        let is_last = number == whole.div_ceil(width);
+        let is_short = !self.total.is_multiple_of(self.piece_length);
+        (is_last && is_short).then(|| whole..whole + 1)
+    }
+
+    fn hash_row(
+        &self,
+        row: Range<u64>,
+        reader: &mut Reader<'_>,
+        buffer: &mut [u8],
+        progressed: &(dyn Fn(u64) + Sync),
+    ) -> Result<Row, DiskError> {
+        let count = (row.end - row.start) as usize;
+        let begins = |piece: u64| piece * self.piece_length;
+        let length = self.piece_length.min(self.total - begins(row.start));
+        let mut lanes = self.hashing.pieces.then(|| Sha1Lanes::new(count));
+        let mut trees: Vec<Tree> = match self.hashing.trees {
+            true => row.clone().map(|piece| self.tree(begins(piece))).collect(),
+            false => Vec::new(),
+        };
+        for from in (0..length).step_by(CHUNK_BYTES) {
+            let size = (length - from).min(CHUNK_BYTES as u64) as usize;
+            let mut read = 0;
+            for (piece, part) in row.clone().zip(buffer.chunks_exact_mut(size)) {
+                read += reader.read(begins(piece) + from, part)?;
+            }
+            let parts: Vec<&[u8]> = buffer.chunks_exact(size).take(count).collect();
+            if let Some(lanes) = &mut lanes {
+                lanes.update(&parts);
+            }
+            for (tree, part) in trees.iter_mut().zip(&parts) {
+                tree.update(part);
+            }
+            progressed(read);
+        }
+        Ok(Row {
+            first: row.start,
+            pieces: lanes.map(Sha1Lanes::finish).unwrap_or_default(),
+            roots: trees.into_iter().map(|tree| tree.finish(self.hashing.piece_length)).collect(),
+        })
+    }
+
+    /// That of the piece at `begin`, which belongs to one file.
+    fn tree(&self, begin: u64) -> Tree {
+        let file = self.spans.get(self.file_at(begin)).cloned().unwrap_or(begin..begin);
+        let left = (file.end - begin).min(self.piece_length);
+        Tree { leaves: LeafHasher::new(), left, only: file.end - file.start <= self.piece_length }
+    }
+
+    /// The first file that ends behind `position`.
+    fn file_at(&self, position: u64) -> usize {
+        self.spans.partition_point(|span| span.end <= position)
+    }
+
+    fn hashed(&self, rows: &[Row]) -> Hashed {
+        let pieces = rows.iter().flat_map(|row| row.pieces.iter().copied()).collect();
+        if !self.hashing.trees {
+            return Hashed { pieces, trees: Vec::new() };
+        }
+        let mut roots = rows.iter().flat_map(|row| row.roots.iter().copied());
+        let file_root = |span: &Range<u64>| {
+            let count = (span.end - span.start).div_ceil(self.piece_length) as usize;
+            let own = roots.by_ref().take(count).collect();
+            (count > 0).then(|| FileRoot::of_pieces(own, self.hashing.piece_length))
+        };
+        Hashed { pieces, trees: self.spans.iter().map(file_root).collect() }
     }
 }
 
-/// Opens a file at `offset`; its length must be what it was.
-fn open(file: &Found, offset: u64) -> Result<File, DiskError> {
-    let open = || {
-        let mut reader = File::open(&file.path)?;
-        reader.seek(SeekFrom::Start(offset))?;
-        let length = reader.metadata()?.len();
-        Ok((reader, length))
-    };
-    let (reader, length) =
-        open().map_err(|why: io::Error| DiskError::system("read", &file.path, why))?;
-    if length == file.length { Ok(reader) } else { Err(changed(file)) }
+/// The tree of one piece: padding is no part of it.
+struct Tree {
+    leaves: LeafHasher,
+    /// Bytes of its file that are to come.
+    left: u64,
+    /// Whether the file has no other piece.
+    only: bool,
 }
 
-fn changed(file: &Found) -> DiskError {
-    let why = io::Error::other("its length changed while it was hashed");
-    DiskError::system("hash", &file.path, why)
+impl Tree {
+    fn update(&mut self, part: &[u8]) {
+        let own = self.left.min(part.len() as u64);
+        self.leaves.update(&part[..own as usize]);
+        self.left -= own;
+    }
+
+    fn finish(self, piece_length: u32) -> [u8; 32] {
+        root_of_piece(self.leaves.finish(), piece_length, self.only)
+    }
+}
+
+/// Reads the content, and keeps the files open that it read last.
+struct Reader<'a> {
+    space: &'a Space<'a>,
+    /// By their index; the latest last.
+    open: Vec<(usize, File)>,
+}
+
+impl Reader<'_> {
+    /// Fills `into` from `position` on; how many bytes of it were read from files.
+    fn read(&mut self, mut position: u64, mut into: &mut [u8]) -> Result<u64, DiskError> {
+        let mut read = 0;
+        let mut index = self.space.file_at(position);
+        while !into.is_empty() {
+            let span = self.space.spans.get(index).cloned().unwrap_or(u64::MAX..u64::MAX);
+            let is_file = span.start <= position;
+            let until = if is_file { span.end } else { span.start };
+            let size = (until - position).min(into.len() as u64) as usize;
+            let (now, later) = into.split_at_mut(size);
+            if is_file {
+                self.read_file(index, position - span.start, now)?;
+                read += size as u64;
+            } else {
+                now.fill(0);
+            }
+            (into, position) = (later, position + size as u64);
+            index += usize::from(is_file);
+        }
+        Ok(read)
+    }
+
+    fn read_file(&mut self, index: usize, offset: u64, into: &mut [u8]) -> Result<(), DiskError> {
+        // Of an empty file there is nothing to read.
+        if into.is_empty() {
+            return Ok(());
+        }
+        let found = &self.space.hashing.files[index];
+        let at = match self.open.iter().rposition(|(open, _)| *open == index) {
+            Some(at) => at,
+            None => {
+                if self.open.len() == OPEN_MAX {
+                    self.open.remove(0);
+                }
+                self.open.push((index, found.open()?));
+                self.open.len() - 1
+            }
+        };
+        self.open[at].1.read_exact_at(into, offset).map_err(|why| match why.kind() {
+            io::ErrorKind::UnexpectedEof => found.changed(),
+            _ => DiskError::system("read", &found.path, why),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::tree::list;
+    use crate::torrent::padding;
     use proptest::prelude::*;
+    use sha1::Digest as _;
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
 
-    fn tree(files: &[(&str, &[u8])]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().expect("a folder");
-        for (path, bytes) in files {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
-            std::fs::write(path, bytes).expect("a file");
+    const LEAF: usize = 16 << 10;
+
+    fn content(lengths: &[usize]) -> Vec<Vec<u8>> {
+        let bytes =
+            |(i, n): (usize, &usize)| (0..*n).map(|at| (at * 31 + at / 251 + i) as u8).collect();
+        lengths.iter().enumerate().map(bytes).collect()
+    }
+
+    /// Written an hour ago: what is done to them from now on shows in their times.
+    fn written(folder: &Path, contents: &[Vec<u8>]) -> Vec<Found> {
+        let earlier = SystemTime::now() - Duration::from_secs(3600);
+        for (i, bytes) in contents.iter().enumerate() {
+            let path = folder.join(format!("f{i:02}"));
+            std::fs::write(&path, bytes).expect("a file");
+            let file = File::options().write(true).open(path).expect("it is there");
+            file.set_modified(earlier).expect("a time");
         }
-        folder
+        let mut files = list(folder, &|_| false, &|_| true).expect("a tree");
+        files.sort_by(|a, b| a.components.cmp(&b.components));
+        files
     }
 
-    fn listed(root: &Path) -> Result<Vec<String>, DiskError> {
-        let text = |found: Found| String::from_utf8(found.relative()).expect("plain names");
-        Ok(list(root, &|_| true)?.into_iter().map(text).collect())
-    }
-
-    #[test]
-    fn files_come_in_the_order_of_the_bytes_of_their_paths() {
-        let tree = tree(&[("d/a", b""), ("d-1/q", b""), ("d.x", b""), ("B", b""), ("a", b"")]);
-        let order = ["B", "a", "d-1/q", "d.x", "d/a"];
-        assert_eq!(listed(tree.path()).expect("a tree"), order);
-    }
-
-    #[test]
-    fn links_are_followed_but_not_in_a_circle() {
-        let tree = tree(&[("d/a", b"1"), ("b", b"22")]);
-        std::os::unix::fs::symlink("b", tree.path().join("link")).expect("a link");
-        std::os::unix::fs::symlink("../d", tree.path().join("twin")).expect("a link");
-        std::fs::remove_file(tree.path().join("twin")).expect("it was there");
-        std::os::unix::fs::symlink("d", tree.path().join("twin")).expect("a link");
-        assert_eq!(listed(tree.path()).expect("a tree"), ["b", "d/a", "link", "twin/a"]);
-        std::os::unix::fs::symlink("..", tree.path().join("d/up")).expect("a link");
-        let why = listed(tree.path()).expect_err("a circle").to_string();
-        assert!(why.contains("leads back"), "{why}");
-    }
-
-    #[test]
-    fn a_file_that_changed_is_an_error_and_not_a_wrong_hash() {
-        let tree = tree(&[("a", b"12345"), ("b", b"1")]);
-        let files = list(tree.path(), &|_| true).expect("a tree");
-        for other in [&b"1234"[..], b"123456"] {
-            std::fs::write(tree.path().join("a"), other).expect("a file");
-            let why = hash(&files, 16384, &|_| {}).expect_err("it changed").to_string();
-            assert!(why.contains("changed") && why.contains("/a`"), "{why}");
+    /// Every leaf and every zero beside them hashed, one after the other.
+    fn merkle(leaves: &[[u8; 32]], width: usize) -> [u8; 32] {
+        let mut nodes = leaves.to_vec();
+        nodes.resize(width, [0; 32]);
+        while nodes.len() > 1 {
+            nodes =
+                nodes.chunks(2).map(|pair| sha2::Sha256::digest(pair.concat()).into()).collect();
         }
+        nodes[0]
     }
 
-    #[test]
-    fn nothing_there_is_the_input_s_fault() {
-        let tree = tree(&[]);
-        let why = listed(&tree.path().join("nowhere")).expect_err("nothing is there");
-        assert!(why.is_input(), "{why}");
+    /// As BEP 52 puts it: the whole tree first, then the layer in it.
+    fn tree(bytes: &[u8], piece_length: usize) -> Option<FileRoot> {
+        let leaves: Vec<[u8; 32]> =
+            bytes.chunks(LEAF).map(|leaf| sha2::Sha256::digest(leaf).into()).collect();
+        let root = || merkle(&leaves, leaves.len().next_power_of_two());
+        let each = piece_length / LEAF;
+        let layer = match bytes.len() > piece_length {
+            true => leaves.chunks(each).map(|own| merkle(own, each)).collect(),
+            false => Vec::new(),
+        };
+        (!bytes.is_empty()).then(|| FileRoot { root: root(), layer })
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
-        /// Against the plain way: all bytes in one row, cut into pieces.
+        /// Against the plain way: all bytes in one row, cut into pieces, one after the other.
         #[test]
         fn hashes_are_those_of_the_content_in_one_row(
-            lengths in prop::collection::vec(prop_oneof![Just(0_usize), 1..3000_usize, 1..3_000_000_usize], 1..6),
-            piece_length in prop_oneof![Just(1000_u32), Just(16384), Just(1 << 20), Just(16 << 20)],
+            lengths in prop::collection::vec(prop_oneof![Just(0_usize), 1..3000_usize, 1..40_000_usize, 1..3_000_000_usize], 1..12),
+            odd in prop::option::weighted(0.2, 1000..70_000_u32),
+            doubled in 0..8_u32,
+            aligned: bool,
+            threads in 1..5_usize,
         ) {
-            let contents: Vec<Vec<u8>> = lengths.iter().enumerate()
-                .map(|(i, n)| (0..*n).map(|at| (at * 31 + at / 251 + i) as u8).collect()).collect();
-            let names: Vec<String> = (0..lengths.len()).map(|i| format!("f{i}")).collect();
-            let entries: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(contents.iter().map(Vec::as_slice)).collect();
-            let tree = tree(&entries);
-            let files = list(tree.path(), &|_| true).expect("a tree");
-            let count = std::sync::atomic::AtomicU64::new(0);
-            let hashes = hash(&files, piece_length, &|n| { count.fetch_add(n, std::sync::atomic::Ordering::Relaxed); }).expect("hashes");
-            let row = contents.concat();
-            let plain: Vec<[u8; 20]> = row.chunks(piece_length as usize).map(|piece| sha1::Sha1::digest(piece).into()).collect();
-            prop_assert_eq!(hashes, plain);
-            prop_assert_eq!(count.into_inner(), row.len() as u64);
+            let piece_length = odd.unwrap_or((LEAF as u32) << doubled);
+            let trees = aligned && odd.is_none();
+            let contents = content(&lengths);
+            let folder = tempfile::tempdir().expect("a folder");
+            let files = written(folder.path(), &contents);
+            let long: Vec<u64> = lengths.iter().map(|n| *n as u64).collect();
+            let padding = if aligned { padding::behind(&long, piece_length) } else { vec![0; long.len()] };
+
+            let mut row = Vec::new();
+            for (bytes, zeros) in contents.iter().zip(&padding) {
+                row.extend_from_slice(bytes);
+                row.resize(row.len() + *zeros as usize, 0);
+            }
+            let plain = Hashed {
+                pieces: row.chunks(piece_length as usize).map(|piece| sha1::Sha1::digest(piece).into()).collect(),
+                trees: contents.iter().filter(|_| trees).map(|bytes| tree(bytes, piece_length as usize)).collect(),
+            };
+            let count = AtomicU64::new(0);
+            let hashing = Hashing { files: &files, padding: &padding, piece_length, pieces: true, trees };
+            let hashed = hash(hashing, Some(threads), &|n| { count.fetch_add(n, Ordering::Relaxed); }).expect("hashes");
+            prop_assert_eq!(&hashed, &plain);
+            prop_assert_eq!(count.into_inner(), long.iter().sum::<u64>());
+            let only = hash(Hashing { pieces: false, ..hashing }, None, &|_| {}).expect("hashes");
+            prop_assert_eq!(only, Hashed { pieces: Vec::new(), trees: plain.trees });
         }
+    }
+
+    /// What is said when `deed` is done to the file `f01` while the others are hashed.
+    fn said_after(deed: fn(&Path)) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = written(folder.path(), &content(&[300_000, 5, 0, 70_000]));
+        let path = folder.path().join("f01");
+        let done = AtomicBool::new(false);
+        let hashing = Hashing {
+            files: &files,
+            padding: &[0; 4],
+            piece_length: 16384,
+            pieces: true,
+            trees: false,
+        };
+        let deed = |_| {
+            if !done.fetch_or(true, Ordering::Relaxed) {
+                deed(&path);
+            }
+        };
+        hash(hashing, Some(1), &deed).expect_err("it is another file").to_string()
+    }
+
+    #[test]
+    fn a_file_that_changes_meanwhile_is_an_error_and_not_a_wrong_hash() {
+        let deeds: [fn(&Path); 4] = [
+            |path| std::fs::write(path, b"abcd").expect("shorter"),
+            |path| std::fs::write(path, b"abcdef").expect("longer"),
+            |path| std::fs::write(path, b"abcde").expect("as long"),
+            |path| {
+                std::fs::write(path.with_extension("new"), b"abcde").expect("another");
+                std::fs::rename(path.with_extension("new"), path).expect("in its place");
+            },
+        ];
+        for deed in deeds {
+            let said = said_after(deed);
+            assert!(said.ends_with("/f01`: it changed while it was hashed"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_vanishes_meanwhile_is_an_error() {
+        let said = said_after(|path| std::fs::remove_file(path).expect("it was there"));
+        assert!(said.ends_with("/f01`: No such file or directory"), "{said}");
+    }
+
+    /// All of it is read before the deed: only the last look finds it.
+    #[test]
+    fn a_file_that_changes_when_it_was_read_is_found_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = written(folder.path(), &content(&[50_000]));
+        let cut = |_| std::fs::write(folder.path().join("f00"), b"").expect("cut");
+        let hashing = Hashing {
+            files: &files,
+            padding: &[0],
+            piece_length: 1 << 17,
+            pieces: true,
+            trees: false,
+        };
+        let said = hash(hashing, Some(1), &cut).expect_err("it was cut").to_string();
+        assert!(said.contains("changed while"), "{said}");
     }
 }

@@ -31,6 +31,7 @@ mod read_ahead;
 mod sha1_lanes;
 mod source;
 mod store;
+pub mod tree;
 mod worker;
 #[cfg(test)]
 mod world;

@@ -25,6 +25,12 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, DiskError> {
         })
 }
 
+/// Whether there is a file with something in it.
+#[must_use]
+pub fn has_content(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+}
+
 /// Creates (or empties) the file at `path`, to be written as lines come.
 ///
 /// # Errors

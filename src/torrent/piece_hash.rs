@@ -128,6 +128,40 @@ impl Default for LeafHasher {
     }
 }
 
+/// What v2 says of one file (BEP 52).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileRoot {
+    /// `pieces root`.
+    pub root: [u8; 32],
+    /// Its `piece layers`: the root of each piece. None if it has only one.
+    pub layer: Vec<[u8; 32]>,
+}
+
+impl FileRoot {
+    /// Of the roots of a file's pieces, each from [`root_of_piece`].
+    #[must_use]
+    pub fn of_pieces(roots: Vec<[u8; 32]>, piece_length: u32) -> Self {
+        if let [root] = roots[..] {
+            return Self { root, layer: Vec::new() };
+        }
+        let filler = merkle_root(Vec::new(), leaves_of_piece(piece_length), [0; 32]);
+        let width = roots.len().next_power_of_two();
+        Self { root: merkle_root(roots.clone(), width, filler), layer: roots }
+    }
+}
+
+/// The root of a piece of these `leaves`, one of several of its file or the `only` one: a tree is no
+/// wider than its file needs.
+#[must_use]
+pub fn root_of_piece(leaves: Vec<[u8; 32]>, piece_length: u32, only: bool) -> [u8; 32] {
+    let own = leaves.len().next_power_of_two();
+    merkle_root(leaves, if only { own } else { leaves_of_piece(piece_length) }, [0; 32])
+}
+
+const fn leaves_of_piece(piece_length: u32) -> usize {
+    (piece_length / BLOCK_LENGTH) as usize
+}
+
 /// The Merkle root of `nodes`, filled up with `filler` to `width`, a power of two.
 ///
 /// # Panics
@@ -195,6 +229,25 @@ mod tests {
         let mut short = hashes.check(piece());
         short.update(&data[..39_999]);
         assert!(!short.matches());
+    }
+
+    /// Against the check that downloads pass, which is held against what libtorrent made.
+    #[test]
+    fn a_file_s_root_is_the_same_whether_its_pieces_are_long_or_short() {
+        for leaves in 1..=9_u8 {
+            let leaves: Vec<[u8; 32]> = (0..leaves).map(|i| [i + 1; 32]).collect();
+            let whole = merkle_root(leaves.clone(), leaves.len().next_power_of_two(), [0; 32]);
+            for per_piece in [1, 2, 4, 8, 16] {
+                let only = leaves.len() <= per_piece;
+                let piece_length = per_piece as u32 * BLOCK_LENGTH;
+                let pieces = leaves.chunks(per_piece);
+                let roots: Vec<[u8; 32]> =
+                    pieces.map(|own| root_of_piece(own.to_vec(), piece_length, only)).collect();
+                let file = FileRoot::of_pieces(roots.clone(), piece_length);
+                assert_eq!(file.root, whole, "{} leaves, {per_piece} a piece", leaves.len());
+                assert_eq!(file.layer, if only { Vec::new() } else { roots });
+            }
+        }
     }
 
     #[test]

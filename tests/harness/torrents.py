@@ -16,7 +16,9 @@ job = json.loads(sys.argv[1])
 
 
 def create():
-    versions = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only, "hybrid": 0}
+    v1 = lt.create_torrent.v1_only
+    padded = v1 | lt.create_torrent.canonical_files
+    versions = {"v1": v1, "padded": padded, "v2": lt.create_torrent.v2_only, "hybrid": 0}
     # `list_files` walks in the folder's own order: sorted, a torrent is the same on every disk.
     files = sorted(lt.list_files(job["content"]), key=lambda entry: entry.filename)
     made = lt.create_torrent(files, job["piece_length"], versions[job["version"]])

@@ -18,6 +18,8 @@ pub enum Version {
     /// Pieces over all files, SHA-1.
     #[default]
     V1,
+    /// The same with padding files, so that each file begins a piece.
+    Padded,
     /// A tree of SHA-256 for each file.
     V2,
     /// Both, with padding files.
@@ -246,6 +248,7 @@ impl Recipe {
     pub fn make(&self, path: &Path) -> Torrent {
         let version = match self.version {
             Version::V1 => "v1",
+            Version::Padded => "padded",
             Version::V2 => "v2",
             Version::Hybrid => "hybrid",
         };

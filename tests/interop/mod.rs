@@ -3,6 +3,7 @@
 //!
 //! Every test ends with the same check: what arrived is what was seeded, byte for byte.
 
+mod creating;
 mod discovery;
 mod encryption;
 mod hostile;
