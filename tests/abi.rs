@@ -10,7 +10,7 @@
 use rtor_plugin::discovery::Table as DiscoveryTable;
 use rtor_plugin::discovery::{
     RawDatagram, RawDht, RawExtension, RawFact, RawFactBody, RawFound, RawHeard, RawHttpGet,
-    RawHttpGetOver, RawHttpReply, RawMulticast, RawNode, RawPeer, RawReport, RawResolve,
+    RawHttpGetOver, RawHttpReply, RawMapped, RawMulticast, RawNode, RawPeer, RawReport, RawResolve,
     RawResolved, RawSink, RawStarted, RawState, RawTracker, RawWish, RawWishBody, Totals,
     fact_kind, wish_kind,
 };
@@ -92,9 +92,11 @@ fn types() -> Vec<Number> {
     layout!(out, "rtor_node", struct RawNode { addr });
     layout!(out, "rtor_state", struct RawState { bytes });
     layout!(out, "rtor_dht", struct RawDht { answers, reserved });
+    layout!(out, "rtor_mapped", struct RawMapped { addr, udp_port, reserved });
     layout!(out, "rtor_fact", struct RawFact { size, kind, body });
     layout!(out, "rtor_fact_body", union RawFactBody {
         started, totals, peer, extension, datagram, http_reply, resolved, nothing, node, state,
+        mapped,
     });
     layout!(out, "rtor_wish", struct RawWish { size, kind, body });
     layout!(out, "rtor_wish_body", union RawWishBody {
@@ -135,6 +137,7 @@ fn constants() -> Vec<Number> {
         ("FACT_NODE", fact_kind::NODE),
         ("FACT_STATE", fact_kind::STATE),
         ("FACT_SCRAPE", fact_kind::SCRAPE),
+        ("FACT_MAPPED", fact_kind::MAPPED),
         ("WISH_FOUND", wish_kind::FOUND),
         ("WISH_SEND_EXTENSION", wish_kind::SEND_EXTENSION),
         ("WISH_SEND_DATAGRAM", wish_kind::SEND_DATAGRAM),

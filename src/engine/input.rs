@@ -51,6 +51,8 @@ pub enum Input {
     Learned(Box<Content>),
     /// The name of a node of the DHT was looked up; this is one of its addresses.
     NodeFound(SocketAddr),
+    /// A router passes on to us what it gets at this address with TCP, and at this port with UDP.
+    Mapped(SocketAddr, u16),
     /// Guest number `.0` called `wake`.
     Woken(usize),
     /// Bytes a second that we may send, if there is a limit, have changed.

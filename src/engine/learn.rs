@@ -177,9 +177,10 @@ impl Engine {
             Err(fault) => return self.offends(now, peer, fault, out),
             Ok(pieces) => self.picker.joined(&pieces),
         }
-        if self.sessions.get(&peer).is_some_and(|session| session.metadata_id().is_some()) {
+        let session = self.sessions.get(&peer).filter(|session| session.metadata_id().is_some());
+        if let Some(session) = session {
             // Others may want the info dictionary too (BEP 10: a handshake may follow the first).
-            out.push(Output::Send(peer, self.extension_handshake()));
+            out.push(Output::Send(peer, self.extension_handshake(session.addr)));
         }
         let haves = self.picker.have().iter().map(|piece| Message::Have(piece as u32));
         out.extend(haves.map(|message| Output::Send(peer, message)));

@@ -77,9 +77,8 @@ impl Engine {
         self.completed_told = true;
         out.push(Output::Tell(Event::Completed));
         // We want nothing any more (BEP 21).
-        let handshake = self.extension_handshake();
-        for (peer, _) in self.sessions.iter().filter(|(_, s)| s.speaks_extensions()) {
-            out.push(Output::Send(*peer, handshake.clone()));
+        for (peer, session) in self.sessions.iter().filter(|(_, s)| s.speaks_extensions()) {
+            out.push(Output::Send(*peer, self.extension_handshake(session.addr)));
         }
         // Trackers count downloads of the whole torrent that they saw begin (BEP 3, `completed`).
         if self.picker.have().is_full() && !self.complete_at_start {

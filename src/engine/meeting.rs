@@ -130,7 +130,7 @@ impl Engine {
         session.fast = theirs.fast();
         session.interest_guessed = pending.guessed;
         if theirs.extensions() {
-            out.push(Output::Send(peer, self.extension_handshake()));
+            out.push(Output::Send(peer, self.extension_handshake(pending.addr)));
         }
         if pending.guessed {
             let news = self.picker.have().iter().map(|piece| Message::Have(piece as u32));
@@ -144,7 +144,7 @@ impl Engine {
             (session.we_are_interested, session.interest_guessed) = (true, true);
             out.push(Output::Send(peer, Message::Interested));
         }
-        self.tell_port(peer, theirs, out);
+        self.tell_port(peer, pending.addr, theirs, out);
         self.sessions.insert(peer, session);
         let Pending { addr, came_to_us, method, .. } = pending;
         out.push(Output::Tell(Event::Joined { peer, addr, came_to_us, method }));
@@ -183,14 +183,16 @@ impl Engine {
         }
     }
 
-    pub(super) fn extension_handshake(&self) -> Message {
+    /// What a peer at `addr` is told (BEP 10).
+    pub(super) fn extension_handshake(&self, addr: SocketAddr) -> Message {
+        let (port, _) = self.ports_for(addr);
         let ours = (METADATA_NAME, METADATA_ID);
         let ids = self.guests.extensions().chain([ours]);
         let handshake = ExtensionHandshake {
             ids: ids.map(|(name, id)| (name.to_owned(), id)).collect(),
             client: Some(self.client.clone()),
             reqq: Some(REQUESTS_QUEUED_MAX as u32),
-            port: (self.port != 0).then_some(self.port),
+            port: (port != 0).then_some(port),
             metadata_size: self.metadata_size(),
             upload_only: (self.is_complete() && self.super_seed.is_none()).then_some(true),
         };

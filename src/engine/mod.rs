@@ -17,6 +17,7 @@ mod late;
 mod learn;
 mod let_go;
 mod life;
+mod mapped;
 mod meeting;
 mod metadata;
 mod named;
@@ -156,6 +157,8 @@ pub struct Engine {
     nodes: Vec<(String, u16)>,
     port: u16,
     udp_port: u16,
+    /// What a router passes on to us: the ports that others reach us at, TCP and UDP.
+    mapped: Option<(u16, u16)>,
     peers_max: usize,
     encryption: Encryption,
     looks_only: bool,
@@ -221,6 +224,7 @@ impl Engine {
             nodes: config.nodes,
             port: config.port,
             udp_port: config.udp_port,
+            mapped: None,
             peers_max: config.peers_max,
             encryption: config.encryption,
             looks_only: config.looks_only,
@@ -313,6 +317,7 @@ impl Engine {
             Input::Resolved(guest, ticket, found) => self.resolved(now, guest, ticket, &found, out),
             Input::Learned(content) => self.learned(now, *content, out),
             Input::NodeFound(addr) => self.heard_of_node(now, addr, out),
+            Input::Mapped(addr, udp_port) => self.mapped(now, addr, udp_port, out),
             Input::Woken(guest) => self.tell_guest(now, guest, &Fact::Woken, out),
             Input::Limited(limit) => self.choker.limited(limit),
             Input::Sated => self.sate(now, out),

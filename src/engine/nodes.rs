@@ -28,9 +28,15 @@ impl Engine {
     }
 
     /// Tells a peer that is a node too where ours listens.
-    pub(super) fn tell_port(&self, peer: PeerId, theirs: &Handshake, out: &mut Vec<Output>) {
+    pub(super) fn tell_port(
+        &self,
+        peer: PeerId,
+        addr: SocketAddr,
+        theirs: &Handshake,
+        out: &mut Vec<Output>,
+    ) {
         if theirs.dht() && self.handshake.dht() {
-            out.push(Output::Send(peer, Message::Port(self.udp_port)));
+            out.push(Output::Send(peer, Message::Port(self.ports_for(addr).1)));
         }
     }
 

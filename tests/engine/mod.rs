@@ -5,6 +5,7 @@ mod giving;
 mod late;
 mod lies;
 mod magnet;
+mod mapped;
 mod meeting;
 mod nodes;
 mod turnover;

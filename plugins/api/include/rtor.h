@@ -291,6 +291,13 @@ typedef struct rtor_dht {
     uint32_t reserved;
 } rtor_dht;
 
+/* Body of `mapped`. */
+typedef struct rtor_mapped {
+    rtor_addr addr;    /* Where others reach us with TCP; an unspecified address is not known. */
+    uint16_t udp_port; /* At which port with UDP; 0: at none, or it is not known. */
+    uint8_t reserved[6];
+} rtor_mapped;
+
 /* The numbers of `rtor_fact.kind`. Decline those that you do not know. */
 enum {
     RTOR_FACT_STARTED = 1,     /* The download begins; `started`. */
@@ -310,7 +317,10 @@ enum {
     /* Since minor 2. Instead of `started`: what do you hear of the swarm, without taking part in
      * it (BEP 48)? Wish `heard` or `report` for each source, then `finished`; `started`, of which
      * only `info_hash`, `trackers`, `seed` and `is_private` mean anything. */
-    RTOR_FACT_SCRAPE = 15
+    RTOR_FACT_SCRAPE = 15,
+    /* Since minor 2. A router passes on to us what it gets there: announce these ports from now on;
+     * `mapped`. */
+    RTOR_FACT_MAPPED = 16
 };
 
 typedef union rtor_fact_body {
@@ -324,6 +334,7 @@ typedef union rtor_fact_body {
     uint64_t nothing;
     rtor_node node;
     rtor_state state;
+    rtor_mapped mapped;
 } rtor_fact_body;
 
 /* What happened: a kind, and the body that goes with it. */

@@ -1,8 +1,8 @@
 //! [`Fact`]: what a discovery guest is told, in its Rust form.
 
 use super::raw::{
-    RawDatagram, RawExtension, RawFact, RawFactBody, RawHttpReply, RawNode, RawPeer, RawResolved,
-    RawStarted, RawState, RawTracker, fact_kind,
+    RawDatagram, RawExtension, RawFact, RawFactBody, RawHttpReply, RawMapped, RawNode, RawPeer,
+    RawResolved, RawStarted, RawState, RawTracker, fact_kind,
 };
 use crate::{Addr, Lent};
 
@@ -85,6 +85,9 @@ pub enum Fact<'a> {
     /// [`Wish::Heard`](super::Wish::Heard) with `interval_s` 0, or a report, for each source, then
     /// [`Wish::Finished`](super::Wish::Finished).
     Scrape { info_hash: &'a [u8], trackers: Vec<Tracker<'a>>, seed: u64, private: bool },
+    /// A router passes on to us what it gets there: these ports are to be announced from now on. An
+    /// unspecified address is not known; a `udp_port` of 0 neither.
+    Mapped { addr: Addr, udp_port: u16 },
 }
 
 /// Lends bytes without a lifetime: the raw fact that holds it lives only inside `with_raw`.
@@ -180,6 +183,9 @@ impl<'a> Fact<'a> {
                 let started = RawStarted::anonymous(info_hash, trackers, seed, private);
                 (k::SCRAPE, B { started })
             }
+            Self::Mapped { addr, udp_port } => {
+                (k::MAPPED, B { mapped: RawMapped { addr, udp_port, reserved: [0; 6] } })
+            }
         }
     }
 
@@ -234,6 +240,9 @@ impl<'a> Fact<'a> {
                     let (info_hash, trackers) = (raw.info_hash.bytes(), trackers(raw)?);
                     let (seed, private) = (raw.seed, raw.is_private != 0);
                     Self::Scrape { info_hash, trackers, seed, private }
+                }
+                k::MAPPED => {
+                    Self::Mapped { addr: body.mapped.addr, udp_port: body.mapped.udp_port }
                 }
                 _ => return None,
             })

@@ -14,7 +14,7 @@ pub use fact::{Fact, Reply, Totals, Tracker};
 pub use guest::{Answer, Discovery, Wishes, entry};
 pub use raw::{
     RawDatagram, RawDht, RawExtension, RawFact, RawFactBody, RawFound, RawHeard, RawHttpGet,
-    RawHttpGetOver, RawHttpReply, RawMulticast, RawNode, RawPeer, RawReport, RawResolve,
+    RawHttpGetOver, RawHttpReply, RawMapped, RawMulticast, RawNode, RawPeer, RawReport, RawResolve,
     RawResolved, RawSink, RawStarted, RawState, RawTracker, RawWish, RawWishBody, Table, fact_kind,
     wish_kind,
 };

@@ -40,6 +40,9 @@ pub mod fact_kind {
     /// Wish `heard` or `report` for each source, then `finished`; body `started`, of which only
     /// the info hash, the trackers, the seed and `is_private` mean anything. Since minor 2.
     pub const SCRAPE: u32 = 15;
+    /// A router passes on to us what it gets: announce these ports from now on; body `mapped`. Since
+    /// minor 2.
+    pub const MAPPED: u32 = 16;
 }
 
 /// The numbers of [`RawWish::kind`]. Unknown ones are refused.
@@ -96,6 +99,18 @@ pub struct RawStarted {
     pub udp_port: u16,
     /// Zero.
     pub reserved_too: u16,
+}
+
+/// Body of `mapped`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RawMapped {
+    /// Where others reach us with TCP; an unspecified address is not known.
+    pub addr: Addr,
+    /// At which port with UDP; 0: at none, or it is not known.
+    pub udp_port: u16,
+    /// Zero.
+    pub reserved: [u8; 6],
 }
 
 /// One tracker of a torrent.
@@ -319,6 +334,7 @@ pub union RawFactBody {
     pub nothing: u64,
     pub node: RawNode,
     pub state: RawState,
+    pub mapped: RawMapped,
 }
 
 /// What a guest wants: a kind and the body that goes with it.

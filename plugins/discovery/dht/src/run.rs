@@ -65,6 +65,16 @@ enum Resolving {
     Done,
 }
 
+/// Where the torrent is announced, if we accept connections at `port`: where datagrams come from, if
+/// that is the same.
+const fn announced(port: u16, udp_port: u16) -> Option<Port> {
+    match port {
+        0 => None,
+        _ if port == udp_port => Some(Port::Implied(port)),
+        _ => Some(Port::Given(port)),
+    }
+}
+
 impl Run {
     /// `None`, and a report, if the host's start makes no sense; `None` alone for a torrent that
     /// may not be in the DHT (BEP 27). `snapshot` is that of an earlier run, or empty.
@@ -87,11 +97,7 @@ impl Run {
             wishes.push(Wish::Report { level: Level::Error, subject: SOURCE.into(), text });
             return None;
         };
-        let port = match *port {
-            0 => None,
-            port if port == *udp_port => Some(Port::Implied(port)),
-            port => Some(Port::Given(port)),
-        };
+        let port = announced(*port, *udp_port);
         let mut run = Self {
             node: Node::new(*seed, given.read_only),
             info_hash,
@@ -155,6 +161,7 @@ impl Run {
                     self.heard_of(now_us, addr);
                 }
             }
+            Fact::Mapped { addr, udp_port } => self.mapped(now_us, announced(addr.port, udp_port)),
             Fact::PeerJoined { .. } | Fact::PeerLeft { .. } => {}
             Fact::Extension { .. }
             | Fact::HttpReply { .. }
@@ -199,6 +206,13 @@ impl Run {
         if self.lookup.is_none() && now_us >= self.due_us && self.node.is_open(now_us) {
             self.look_up(now_us, out);
             self.grant(now_us, out, wishes);
+        }
+    }
+
+    /// Others reach us elsewhere than was announced: that is announced at once.
+    fn mapped(&mut self, now_us: u64, port: Option<Port>) {
+        if std::mem::replace(&mut self.port, port) != port {
+            (self.announced_us, self.due_us) = (None, self.due_us.min(now_us));
         }
     }
 

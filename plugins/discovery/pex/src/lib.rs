@@ -127,7 +127,8 @@ impl Run {
             | Fact::Node { .. }
             | Fact::State { .. }
             | Fact::Woken
-            | Fact::Scrape { .. } => return Answer::Declined,
+            | Fact::Scrape { .. }
+            | Fact::Mapped { .. } => return Answer::Declined,
         }
         self.tell(now_us, wishes);
         Answer::Mine

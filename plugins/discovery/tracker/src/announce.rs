@@ -43,12 +43,23 @@ pub(crate) struct Identity {
     pub(crate) key: u32,
     /// Where we accept TCP; 0: nowhere.
     pub(crate) port: u16,
+    /// Where others reach us over the family of this address, if elsewhere.
+    pub(crate) mapped: Option<Addr>,
+}
+
+impl Identity {
+    /// Where others reach us over a family, 4 or 6.
+    pub(crate) fn port_over(&self, family: u8) -> u16 {
+        self.mapped.filter(|addr| addr.family == family).map_or(self.port, |addr| addr.port)
+    }
 }
 
 /// One announce.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Announce<'a> {
     pub(crate) identity: &'a Identity,
+    /// Where others reach us; 0: nowhere.
+    pub(crate) port: u16,
     pub(crate) totals: Totals,
     pub(crate) event: Event,
     /// What the tracker said to send it again.

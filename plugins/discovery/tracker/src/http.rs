@@ -16,7 +16,7 @@ const TRACKER_ID_BYTES_MAX: usize = 256;
 /// The URL that says `announce` to the tracker at `base`.
 pub(crate) fn url(base: &str, announce: &Announce<'_>) -> String {
     let base = base.split('#').next().unwrap_or_default();
-    let Announce { identity, totals, event, tracker_id } = *announce;
+    let Announce { identity, port, totals, event, tracker_id } = *announce;
     let mut url = base.to_owned();
     url.push(match base.split_once('?') {
         None => '?',
@@ -27,7 +27,7 @@ pub(crate) fn url(base: &str, announce: &Announce<'_>) -> String {
     url.push_str("&peer_id=");
     encode(&mut url, &identity.peer_id);
     let counters = [
-        ("port", u64::from(identity.port)),
+        ("port", u64::from(port)),
         ("uploaded", totals.uploaded),
         ("downloaded", totals.downloaded),
         ("left", totals.left),
@@ -184,14 +184,15 @@ mod tests {
     fn announce(identity: &Identity, event: Event) -> Announce<'_> {
         let totals =
             Totals { uploaded: 1, downloaded: 2, left: 3, peers: 4, peers_wanted: u32::MAX };
-        Announce { identity, totals, event, tracker_id: b"" }
+        let port = identity.port_over(4);
+        Announce { identity, port, totals, event, tracker_id: b"" }
     }
 
     fn identity() -> Identity {
         let mut info_hash = [0; 20];
         (0..).zip(&mut info_hash).for_each(|(i, byte)| *byte = i * 13);
         let peer_id = *b"-RT0100-abcdefghijkl";
-        Identity { info_hash, peer_id, key: 0xbeef, port: 6881 }
+        Identity { info_hash, peer_id, key: 0xbeef, port: 6881, mapped: None }
     }
 
     #[test]

@@ -103,7 +103,8 @@ impl Run {
             return None;
         };
         let mut chance = SecretChance::new(*seed);
-        let identity = Identity { info_hash, peer_id, key: chance.word(), port: *port };
+        let identity =
+            Identity { info_hash, peer_id, key: chance.word(), port: *port, mapped: None };
         let mut run = Self::of(identity, *totals, chance);
         let (tiers, mut turn) = run.turn(now_us, wishes);
         let usable = usable(trackers, &mut turn);
@@ -121,7 +122,7 @@ impl Run {
             return None;
         };
         // A scrape says nothing of who asks.
-        let identity = Identity { info_hash, peer_id: [0; 20], key: 0, port: 0 };
+        let identity = Identity { info_hash, peer_id: [0; 20], key: 0, port: 0, mapped: None };
         let mut run = Self::of(identity, Totals::default(), SecretChance::new(*seed));
         run.leaving = Leaving::Until(now_us.saturating_add(SCRAPE_US));
         let (tiers, mut turn) = run.turn(now_us, wishes);
@@ -151,6 +152,13 @@ impl Run {
                 self.leaving = Leaving::Until(now_us.saturating_add(GOODBYE_US));
             }
             Fact::Progress(_) | Fact::Completed(_) | Fact::Stopped(_) => {}
+            Fact::Mapped { addr, .. } if leaving == Leaving::No => {
+                if turn.identity.port_over(addr.family) != addr.port {
+                    tiers.moved(addr.family);
+                }
+                self.identity.mapped = Some(addr);
+            }
+            Fact::Mapped { .. } => {}
             Fact::HttpReply { ticket, reply } => {
                 tiers.route(turn, |tracker, turn| tracker.fetched(ticket, reply, turn));
             }

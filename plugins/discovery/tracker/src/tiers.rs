@@ -171,6 +171,18 @@ impl Tiers {
         }
     }
 
+    /// Others reach us at another port over this family: tells the trackers that know the one before.
+    pub(crate) fn moved(&mut self, family: u8) {
+        let meant = self.trackers.iter_mut().filter(|tracker| tracker.family() == family);
+        meant.for_each(Tracker::moved);
+        for tier in &mut self.tiers {
+            let front = tier.order.first().and_then(|&index| self.trackers.get(index));
+            if let Some(front) = front {
+                tier.due_us = tier.due_us.min(front.next_us().max(front.free_us()));
+            }
+        }
+    }
+
     /// Leaves every tracker that knows us; no round begins any more.
     pub(crate) fn leave(&mut self, turn: &mut Turn<'_>) {
         for tier in &mut self.tiers {

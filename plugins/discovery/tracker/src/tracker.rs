@@ -94,6 +94,8 @@ pub(crate) struct Tracker {
     /// It has answered `started`.
     knows_us: bool,
     owes_completed: bool,
+    /// It knows another port than the one that others reach us at.
+    owes_port: bool,
     /// We leave once the announce under way has ended, at the latest then.
     leaving_us: Option<u64>,
     /// What was last said of it: the same is not said twice.
@@ -118,6 +120,7 @@ impl Tracker {
             regular_us: 0,
             knows_us: false,
             owes_completed: false,
+            owes_port: false,
             leaving_us: None,
             said: None,
             complaint: None,
@@ -126,6 +129,12 @@ impl Tracker {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Over which family it is reached, 4 or 6.
+    pub(crate) fn family(&self) -> u8 {
+        let family = self.family.or_else(|| self.endpoint.families().first().copied());
+        family.map_or(0, Family::number)
     }
 
     /// Whether an announce is under way.
@@ -157,6 +166,7 @@ impl Tracker {
         match self.next_event() {
             // News may break the min interval, which is about asking for peers.
             Event::Completed => self.paused_until_us,
+            _ if self.owes_port => self.paused_until_us,
             Event::None | Event::Started | Event::Stopped => {
                 self.paused_until_us.max(self.spared_until_us)
             }
@@ -167,6 +177,7 @@ impl Tracker {
     pub(crate) fn next_us(&self) -> u64 {
         match self.next_event() {
             Event::Completed => self.paused_until_us,
+            _ if self.owes_port => self.paused_until_us,
             Event::None | Event::Started | Event::Stopped => self.regular_us,
         }
     }
@@ -185,6 +196,11 @@ impl Tracker {
         let started = Purpose::Announce(Event::Started);
         let introducing = self.flight.as_ref().is_some_and(|f| f.purpose == started);
         self.owes_completed = self.knows_us || introducing;
+    }
+
+    /// Others reach us at another port. An announce under way has the one before.
+    pub(crate) fn moved(&mut self) {
+        self.owes_port = self.knows_us || self.is_busy();
     }
 
     /// Announces: `started` to a tracker that does not know us, else what is new.
@@ -338,13 +354,15 @@ impl Tracker {
     }
 
     fn begin(&mut self, purpose: Purpose, turn: &mut Turn<'_>) {
+        self.owes_port = false;
         let until_us = turn.after_s(HOST_S_MAX);
         match &self.endpoint {
             Endpoint::Http { .. } => {
                 let url = match purpose {
-                    Purpose::Announce(event) => {
-                        Some(http::url(&self.url, &turn.announce(event, &self.tracker_id)))
-                    }
+                    Purpose::Announce(event) => Some(http::url(
+                        &self.url,
+                        &turn.announce(event, &self.tracker_id, self.family()),
+                    )),
                     Purpose::Scrape => scrape::url(&self.url, &turn.identity.info_hash),
                 };
                 let Some(url) = url else {
@@ -446,7 +464,7 @@ impl Tracker {
             None => self.said = None,
         }
         if event != Event::Stopped {
-            reply.forget_us(turn.identity.port);
+            reply.forget_us(turn.identity.port_over(self.family()));
             self.tell(&reply, interval_s, turn);
         }
         Outcome::Answered

@@ -24,9 +24,15 @@ impl Turn<'_> {
         self.now_us.saturating_add(seconds.saturating_mul(SECOND))
     }
 
-    /// What is to be said now.
-    pub(crate) const fn announce<'b>(&'b self, event: Event, tracker_id: &'b [u8]) -> Announce<'b> {
-        Announce { identity: self.identity, totals: self.totals, event, tracker_id }
+    /// What is to be said now, to a tracker that is reached over this family.
+    pub(crate) fn announce<'b>(
+        &'b self,
+        event: Event,
+        tracker_id: &'b [u8],
+        family: u8,
+    ) -> Announce<'b> {
+        let port = self.identity.port_over(family);
+        Announce { identity: self.identity, port, totals: self.totals, event, tracker_id }
     }
 
     /// A new ticket.

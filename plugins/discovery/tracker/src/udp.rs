@@ -216,7 +216,7 @@ impl Exchange {
         match (connection, self.purpose) {
             (None, _) => {}
             (Some(_), Purpose::Announce(event)) => {
-                datagram.extend(request(&turn.announce(event, b"")));
+                datagram.extend(request(&turn.announce(event, b"", to.family)));
                 datagram.extend(&self.options);
             }
             (Some(_), Purpose::Scrape) => datagram.extend(turn.identity.info_hash),
@@ -229,7 +229,7 @@ impl Exchange {
 
 /// An announce, behind the 16 bytes with which every question begins: 82 more.
 fn request(announce: &Announce<'_>) -> Vec<u8> {
-    let Announce { identity, totals, event, .. } = announce;
+    let Announce { identity, port, totals, event, .. } = announce;
     let event: u32 = match event {
         Event::None => 0,
         Event::Completed => 1,
@@ -248,7 +248,7 @@ fn request(announce: &Announce<'_>) -> Vec<u8> {
         &ip.to_be_bytes(),
         &identity.key.to_be_bytes(),
         &announce.numwant().to_be_bytes(),
-        &identity.port.to_be_bytes(),
+        &port.to_be_bytes(),
     ]
     .concat()
 }

@@ -57,6 +57,23 @@ fn the_port_is_implied_only_if_datagrams_come_from_it() {
 }
 
 #[test]
+fn what_a_router_passes_on_is_announced_at_once_and_given_where_it_differs() {
+    let mut guest = Guest::new("bootstrap=9.9.9.9:6881");
+    guest.start(6881, 6881, false);
+    assert_eq!(announced(&mut guest), [Port::Implied(6881)]);
+    for (at, udp_port, said) in [
+        ("11.0.0.1:6881", 6881, vec![]),
+        ("11.0.0.1:7000", 7001, vec![Port::Given(7000)]),
+        ("0.0.0.0:7000", 7001, vec![]),
+        ("0.0.0.0:7000", 7000, vec![Port::Implied(7000)]),
+    ] {
+        let mapped = Fact::Mapped { addr: addr(at).into(), udp_port };
+        assert_eq!(guest.fact(&mapped), Answer::Mine);
+        assert_eq!(announced(&mut guest), said, "{at} {udp_port}");
+    }
+}
+
+#[test]
 fn a_node_that_the_host_tells_of_is_asked_and_then_used() {
     let mut guest = Guest::started("bootstrap=", 51413, false);
     let node: SocketAddr = addr("10.77.0.9:7000");

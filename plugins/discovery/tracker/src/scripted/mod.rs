@@ -1,6 +1,7 @@
 //! The guest against scripted trackers, on virtual time, through its C table.
 
 mod families;
+mod mapped;
 mod scrape;
 mod world;
 
