@@ -318,6 +318,7 @@ fn section(
         seconds: outcome.seconds,
         t_99_to_100_ms: report.t_99_to_100_us.map(|us| us / 1000),
         peak_memory_bytes: outcome.memory_peak,
+        external_addr: outcome.external.map(|addr| addr.to_string()),
         strategy: choice.strategy.to_owned(),
         peers: peers(report),
     }
@@ -346,6 +347,7 @@ pub(super) fn peers(report: &Report) -> Vec<Peer> {
 
 fn show(width: usize, fetch: &Fetch) -> String {
     let rate = fetch.downloaded_bytes as f64 / fetch.seconds.max(1e-3);
+    let external = fetch.external_addr.clone().map(|addr| ("reached at", addr));
     let facts = [
         ("in", fetch.path.clone()),
         ("pieces", format!("{} of {}", fetch.have, fetch.of)),
@@ -354,5 +356,5 @@ fn show(width: usize, fetch: &Fetch) -> String {
         ("took", format!("{:.1} s, {}/s", fetch.seconds, table::size(rate as u64))),
         ("peers", fetch.peers.len().to_string()),
     ];
-    table::facts(width, facts)
+    table::facts(width, facts.into_iter().chain(external))
 }

@@ -22,6 +22,9 @@ pub(super) struct Network {
     /// Listen here (default: port 6881, or any that is free)
     #[arg(long, value_name = "ADDR:PORT", conflicts_with = "proxy")]
     pub(super) listen: Option<SocketAddr>,
+    /// Have the router pass connections on to us: by PCP, NAT-PMP or UPnP, until the end
+    #[arg(long, conflicts_with = "proxy")]
+    pub(super) map_port: bool,
     /// Connect to this peer too (repeatable)
     #[arg(long, value_name = "ADDR:PORT")]
     pub(super) peer: Vec<SocketAddr>,

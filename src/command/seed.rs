@@ -145,6 +145,7 @@ fn section(outcome: &Outcome, store: StoreKind, path: String) -> Seed {
         ratio: report.uploaded_bytes as f64 / outcome.have_bytes.max(1) as f64,
         seconds: outcome.seconds,
         peak_memory_bytes: outcome.memory_peak,
+        external_addr: outcome.external.map(|addr| addr.to_string()),
         ended: if outcome.end == End::Seeded { Ended::Goal } else { Ended::Stopped },
         peers: download::peers(report),
     }
@@ -152,6 +153,7 @@ fn section(outcome: &Outcome, store: StoreKind, path: String) -> Seed {
 
 fn show(width: usize, seed: &Seed) -> String {
     let rate = seed.uploaded_bytes as f64 / seed.seconds.max(1e-3);
+    let external = seed.external_addr.clone().map(|addr| ("reached at", addr));
     let facts = [
         ("of", seed.path.clone()),
         ("pieces", format!("{} of {}", seed.have, seed.of)),
@@ -159,5 +161,5 @@ fn show(width: usize, seed: &Seed) -> String {
         ("took", format!("{:.1} s, {}/s", seed.seconds, table::size(rate as u64))),
         ("peers", seed.peers.len().to_string()),
     ];
-    table::facts(width, facts)
+    table::facts(width, facts.into_iter().chain(external))
 }

@@ -4,7 +4,7 @@ use super::outcome::Watch;
 use super::{Driver, Storage, conn};
 use crate::disk::DiskError;
 use crate::engine::{Event, Input, Output, PeerId};
-use crate::net::dial;
+use crate::net::{Mapped, PortNews, dial};
 use crate::torrent::PieceIndex;
 use crate::wire::{BlockSpec, Message};
 use bytes::Bytes;
@@ -124,6 +124,28 @@ impl Driver {
             let subject = group.to_string();
             self.told(&Event::Report { level, guest, subject, text }, watch);
         }
+    }
+
+    /// What a router says about our ports; with what the engine is to hear of it.
+    pub(super) fn port_news(&mut self, news: PortNews, watch: &mut dyn Watch) -> Option<Input> {
+        let (level, subject, text, input) = match news {
+            PortNews::Mapped(Mapped { by, addr, udp_port }) => {
+                self.external = Some(addr);
+                let text = format!("a router passes this on to us, asked by {by}");
+                (Level::Info, addr.to_string(), text, Some(Input::Mapped(addr, udp_port)))
+            }
+            PortNews::Failed(why) => {
+                let text = format!("no router passes ports on to us: {why}");
+                (Level::Warning, String::new(), text, None)
+            }
+            PortNews::Released => {
+                self.port_map = None;
+                return None;
+            }
+        };
+        let guest = "port map".to_owned();
+        self.told(&Event::Report { level, guest, subject, text }, watch);
+        input
     }
 
     fn told(&mut self, event: &Event, watch: &mut dyn Watch) {

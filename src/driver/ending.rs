@@ -68,10 +68,13 @@ impl Driver {
         self.meanwhile(closed, stop, watch).await;
     }
 
-    /// Says good-bye: guests have [`FAREWELL_WAIT`], unless the user is in a hurry; blocks of
+    /// Says good-bye: guests and a router have [`FAREWELL_WAIT`], unless the user is in a hurry; blocks of
     /// unfinished pieces go to disk meanwhile.
     async fn leave(&mut self, stop: &mut Stop, watch: &mut dyn Watch) -> Result<(), DriverError> {
         self.feed(Input::Stopped, watch);
+        if let Some(port_map) = &mut self.port_map {
+            port_map.release();
+        }
         match &mut self.storage {
             Some(storage) => storage.disk.park(),
             None => self.parked = true,
@@ -83,7 +86,8 @@ impl Driver {
                 return Err(error.into());
             }
             let waited = begun.elapsed() >= FAREWELL_WAIT;
-            if self.parked && (self.farewell || waited || hurry) {
+            let said = self.farewell && self.port_map.is_none();
+            if self.parked && (said || waited || hurry) {
                 return Ok(());
             }
             hurry |= matches!(self.turn(stop, watch).await, Woken::Stop);
@@ -99,6 +103,7 @@ impl Driver {
             seconds: self.began.elapsed().as_secs_f64(),
             memory_peak: self.storage.map_or(0, |storage| storage.disk.memory_peak()),
             port: self.listener.port(),
+            external: self.external,
         }
     }
 }

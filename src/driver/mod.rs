@@ -24,7 +24,7 @@ use crate::net::Outgoing;
 use crate::net::http::Http;
 use crate::net::{
     Buffers, ConnId, Connection, Datagrams, Door, FACTS_WAITING_MAX, Fact, Limits, ListenError,
-    Listener, Means, Newcomer, Proxy,
+    Listener, Means, Newcomer, PortMap, PortNews, Proxy,
 };
 use crate::torrent::{Info, MetainfoError};
 use act::Loads;
@@ -76,6 +76,8 @@ pub struct Setup {
     pub listen: Option<SocketAddr>,
     /// Peers that the user or the torrent named.
     pub peers: Vec<SocketAddr>,
+    /// Have a router pass on to us what it gets at our ports.
+    pub map_port: bool,
     /// Stay when everything is there, until that; `None`: leave.
     pub goal: Option<Goal>,
     /// Give up when nothing arrived for so long.
@@ -120,6 +122,7 @@ enum Woken {
     Facts,
     Done(Done),
     Answer(Input),
+    PortNews(PortNews),
     Clock,
     Stop,
 }
@@ -146,6 +149,10 @@ pub struct Driver {
     loads: Loads,
     listener: Listener,
     datagrams: Datagrams,
+    /// While a router is asked, or passes ports on.
+    port_map: Option<PortMap>,
+    /// Where others reach us by way of it.
+    external: Option<SocketAddr>,
     states: Option<StateFolder>,
     from: Option<IpAddr>,
     proxy: Option<Proxy>,
@@ -175,6 +182,7 @@ impl Driver {
             storage,
             memory_max,
             listen,
+            map_port,
             peers,
             goal,
             timeout,
@@ -188,14 +196,11 @@ impl Driver {
         let (errands, answers) = Errands::new(http, proxy.is_none());
         let (listener, datagrams) = match proxy {
             Some(_) => (Listener::closed(), Datagrams::closed()),
-            None => {
-                let listener = Listener::open(listen, &facts_from, door(&engine))?;
-                let datagrams = Datagrams::open(listener.ip(), listener.port(), &facts_from);
-                (listener, datagrams)
-            }
+            None => opened(listen, &facts_from, door(&engine))?,
         };
         engine.port = listener.port();
         engine.udp_port = datagrams.port();
+        let port_map = map_port.then(|| asked(&listener, &datagrams)).flatten();
         let from = Some(listener.ip()).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED);
         let limit_up = limits.up();
         let means = Means { facts: facts_from, buffers: Buffers::new(memory_max), limits };
@@ -222,6 +227,8 @@ impl Driver {
             loads: Loads::default(),
             listener,
             datagrams,
+            port_map,
+            external: None,
             states,
             from,
             proxy,
@@ -373,6 +380,7 @@ impl Driver {
                 return self.after(Woken::Clock, watch);
             }
             Woken::Answer(input) => Some(input),
+            Woken::PortNews(news) => self.port_news(news, watch),
             Woken::Clock => Some(Input::Deadline),
             Woken::Stop => return self.after(Woken::Stop, watch),
         };
@@ -398,6 +406,7 @@ impl Driver {
             Some(()) = stop.recv() => Woken::Stop,
             Some(done) = done(&mut self.storage) => Woken::Done(done),
             Some(input) = self.answers.recv() => Woken::Answer(input),
+            news = port_news(&mut self.port_map) => Woken::PortNews(news),
             _ = self.facts.recv_many(&mut self.batch, BATCH_MAX), if takes_facts => Woken::Facts,
             () = clock => Woken::Clock,
         }
@@ -512,10 +521,35 @@ fn door(engine: &Config) -> Door {
     }
 }
 
+/// The port, for TCP and for UDP.
+fn opened(
+    listen: Option<SocketAddr>,
+    facts: &mpsc::Sender<Fact>,
+    door: Door,
+) -> Result<(Listener, Datagrams), ListenError> {
+    let listener = Listener::open(listen, facts, door)?;
+    let datagrams = Datagrams::open(listener.ip(), listener.port(), facts);
+    Ok((listener, datagrams))
+}
+
+/// A router, asked for what is open; nobody is, if nothing is.
+fn asked(listener: &Listener, datagrams: &Datagrams) -> Option<PortMap> {
+    let (port, udp_port) = (listener.port(), datagrams.port());
+    (port != 0).then(|| PortMap::begin(listener.ip(), port, udp_port))
+}
+
 /// The next answer of a disk's workers; never, if there is no disk.
 async fn done(storage: &mut Option<Storage>) -> Option<Done> {
     match storage {
         Some(storage) => storage.done.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a router says; never anything, if none is asked.
+async fn port_news(port_map: &mut Option<PortMap>) -> PortNews {
+    match port_map {
+        Some(port_map) => port_map.news().await,
         None => std::future::pending().await,
     }
 }

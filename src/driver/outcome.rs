@@ -2,6 +2,7 @@
 
 use crate::engine::{Event, Report};
 use crate::torrent::Bitfield;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Why a run ended.
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub memory_peak: u64,
     /// Where it listened.
     pub port: u16,
+    /// Where others reached it by way of a router.
+    pub external: Option<SocketAddr>,
 }
 
 /// Who was there.

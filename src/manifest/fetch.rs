@@ -33,6 +33,9 @@ pub struct Fetch {
     pub t_99_to_100_ms: Option<u64>,
     /// The most bytes in block buffers at once.
     pub peak_memory_bytes: u64,
+    /// Where others reached us by way of a router, with `--map-port`; null: none passed ports on.
+    #[serde(default)]
+    pub external_addr: Option<String>,
     /// As it was given: `rarest`.
     pub strategy: String,
     /// Everyone who finished a handshake.

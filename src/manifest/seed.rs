@@ -24,6 +24,9 @@ pub struct Seed {
     pub seconds: f64,
     /// The most bytes in block buffers at once.
     pub peak_memory_bytes: u64,
+    /// Where others reached us by way of a router, with `--map-port`; null: none passed ports on.
+    #[serde(default)]
+    pub external_addr: Option<String>,
     /// Why it ended.
     pub ended: Ended,
     /// Everyone who finished a handshake.

@@ -13,9 +13,12 @@ mod encrypt;
 pub mod http;
 mod limit;
 mod listen;
+mod mapping;
 mod multicast;
 mod outgoing;
+mod port_map;
 mod proxy;
+mod route;
 mod stream;
 
 pub use buffers::Buffers;
@@ -24,7 +27,9 @@ pub use datagram::Datagrams;
 pub use dial::dial;
 pub use limit::{Limits, Rates};
 pub use listen::{Door, ListenError, Listener, Newcomer};
+pub use mapping::Mapped;
 pub use outgoing::Outgoing;
+pub use port_map::{PortMap, PortNews};
 pub use proxy::{Proxies, Proxy, ProxyError};
 pub use stream::Stream;
 

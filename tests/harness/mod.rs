@@ -29,6 +29,7 @@ pub mod parts;
 pub mod peer;
 pub mod process;
 pub mod proxy;
+pub mod router;
 pub mod run;
 pub mod torrents;
 pub mod tracker;

@@ -137,6 +137,11 @@ impl Net {
         }
     }
 
+    /// The pid of a process inside, for tools that name a namespace by one.
+    pub fn holder(&self) -> u32 {
+        self.0.holder.id()
+    }
+
     fn ask(&self, asked: &Value) -> Value {
         let mut wires = self.0.wires.lock().expect("nobody panics with the lock");
         let (stdin, stdout) = wires.as_mut().expect("they are there until the drop");

@@ -10,6 +10,7 @@ mod hostile;
 mod limits;
 mod magnets;
 mod pipeline;
+mod port_map;
 mod proxies;
 mod resume;
 mod seeders;
