@@ -12,8 +12,10 @@ use super::{DiskError, sha1_lanes::LANES_MAX};
 use crate::torrent::FileRoot;
 use crate::torrent::piece_hash::{LeafHasher, root_of_piece};
 use rayon::prelude::*;
+use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +23,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Bytes of one piece that are read at once: those of all pieces side by side are to fit a core's
 /// second cache.
 const CHUNK_BYTES: usize = 64 << 10;
+/// Bytes that the kernel is told of before they are read: of each piece so many more than a disk
+/// reads between two seeks. A multiple of [`CHUNK_BYTES`].
+const AHEAD_BYTES: u64 = 2 << 20;
 /// Files that a worker keeps open: one for each piece that it reads, and as many that it may come
 /// back to.
 const OPEN_MAX: usize = 2 * LANES_MAX;
@@ -60,13 +65,13 @@ pub fn hash(
     progressed: &(dyn Fn(u64) + Sync),
 ) -> Result<Hashed, DiskError> {
     let Some(threads) = threads else {
-        return Space::of(hashing).hash(rayon::current_num_threads(), progressed);
+        return Space::of(hashing, rayon::current_num_threads()).hash(progressed);
     };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
         .map_err(|why| DiskError::system("start", "a thread", io::Error::other(why)))?;
-    pool.install(|| Space::of(hashing).hash(threads, progressed))
+    pool.install(|| Space::of(hashing, threads).hash(progressed))
 }
 
 /// Files and zeros, one behind the other.
@@ -76,6 +81,7 @@ struct Space<'a> {
     /// Where each file begins and ends; empty ones too.
     spans: Vec<Range<u64>>,
     total: u64,
+    threads: u64,
 }
 
 /// Pieces of one length that were hashed side by side.
@@ -86,7 +92,7 @@ struct Row {
 }
 
 impl<'a> Space<'a> {
-    fn of(hashing: Hashing<'a>) -> Self {
+    fn of(hashing: Hashing<'a>, threads: usize) -> Self {
         let mut total = 0_u64;
         // Lengths of real files: their sum is far below 2^64.
         let spans = hashing.files.iter().zip(hashing.padding).map(|(file, padding)| {
@@ -95,12 +101,13 @@ impl<'a> Space<'a> {
             span
         });
         let spans = spans.collect();
-        Self { hashing, piece_length: u64::from(hashing.piece_length), spans, total }
+        let piece_length = u64::from(hashing.piece_length);
+        Self { hashing, piece_length, spans, total, threads: threads.max(1) as u64 }
     }
 
-    fn hash(&self, threads: usize, progressed: &(dyn Fn(u64) + Sync)) -> Result<Hashed, DiskError> {
+    fn hash(&self, progressed: &(dyn Fn(u64) + Sync)) -> Result<Hashed, DiskError> {
         // With few pieces all cores are worth more than wide rows.
-        let each = self.total.div_ceil(self.piece_length).div_ceil(threads.max(1) as u64);
+        let each = self.total.div_ceil(self.piece_length).div_ceil(self.threads);
         let width = each.clamp(1, sha1_lanes::worthwhile() as u64);
         let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
         let work = |_| {
@@ -117,7 +124,7 @@ impl<'a> Space<'a> {
             Ok(rows)
         };
         let rows: Vec<Vec<Row>> =
-            (0..threads).into_par_iter().map(work).collect::<Result<_, DiskError>>()?;
+            (0..self.threads).into_par_iter().map(work).collect::<Result<_, DiskError>>()?;
         self.hashing.files.par_iter().try_for_each(Found::check)?;
         let mut rows: Vec<Row> = rows.into_iter().flatten().collect();
         rows.sort_unstable_by_key(|row| row.first);
@@ -153,6 +160,7 @@ impl<'a> Space<'a> {
         };
         for from in (0..length).step_by(CHUNK_BYTES) {
             let size = (length - from).min(CHUNK_BYTES as u64) as usize;
+            self.announce(&row, from, length, reader);
             let mut read = 0;
             for (piece, part) in row.clone().zip(buffer.chunks_exact_mut(size)) {
                 read += reader.read(begins(piece) + from, part)?;
@@ -171,6 +179,24 @@ impl<'a> Space<'a> {
             pieces: lanes.map(Sha1Lanes::finish).unwrap_or_default(),
             roots: trees.into_iter().map(|tree| tree.finish(self.hashing.piece_length)).collect(),
         })
+    }
+
+    /// Tells the kernel what is read next: of long pieces what lies further on in each, of others, and
+    /// at their end, what this thread will take up, which is so many rows on as there are threads.
+    fn announce(&self, row: &Range<u64>, from: u64, length: u64, reader: &Reader<'_>) {
+        if !from.is_multiple_of(AHEAD_BYTES) {
+            return;
+        }
+        let ahead = self.threads * (row.end - row.start);
+        let begins = |piece: u64| piece * self.piece_length;
+        if length <= AHEAD_BYTES {
+            return reader.announce(begins(row.start + ahead), begins(row.end) - begins(row.start));
+        }
+        for piece in row.clone() {
+            let next = from + AHEAD_BYTES;
+            let at = if next < length { begins(piece) + next } else { begins(piece + ahead) };
+            reader.announce(at, AHEAD_BYTES);
+        }
     }
 
     /// That of the piece at `begin`, which belongs to one file.
@@ -249,6 +275,16 @@ impl Reader<'_> {
             index += usize::from(is_file);
         }
         Ok(read)
+    }
+
+    /// Has the kernel read `length` bytes of the file that is at `position`, if it is open: of small
+    /// files there is not much to read ahead.
+    fn announce(&self, position: u64, length: u64) {
+        let index = self.space.file_at(position);
+        let Some((_, file)) = self.open.iter().rfind(|(open, _)| *open == index) else { return };
+        let offset = position.saturating_sub(self.space.spans[index].start);
+        // It is advice: a filesystem that takes none reads as well.
+        let _ = fadvise(file, offset, NonZeroU64::new(length), Advice::WillNeed);
     }
 
     fn read_file(&mut self, index: usize, offset: u64, into: &mut [u8]) -> Result<(), DiskError> {

@@ -1,4 +1,4 @@
-//! The files that a torrent is to be made of: [`list`] finds them, [`Found::check`] sees whether they
+//! The files that a torrent is to be made of: [`list`] finds them, and a [`Found`] sees whether they
 //! are still what they were.
 //!
 //! Symbolic links are followed, as other programs that make torrents do: the content is what they
