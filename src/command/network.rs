@@ -2,7 +2,7 @@
 
 use super::globals::Globals;
 use super::limits::Limiting;
-use super::quantity;
+use super::{quantity, swarm};
 use crate::engine::{Encryption, Guest};
 use crate::env::Env;
 use crate::error::Error;
@@ -38,14 +38,15 @@ pub(super) struct Network {
     #[arg(long)]
     pub(super) no_trackers: bool,
     /// Begin in the DHT with this node instead of the well-known ones (repeatable)
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "proxy")]
     dht_bootstrap: Vec<String>,
     /// Where plugins keep what they know from run to run [default: $XDG_STATE_HOME/rtor]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Reach trackers and peers through this proxy alone: `socks5://[user:password@]host:port` or
-    /// `http://..`. Nothing listens, and UDP trackers are left out [default for HTTP trackers:
-    /// $ALL_PROXY, $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY]
+    /// `http://..`. Nothing listens, the DHT and the local network are not asked, and UDP trackers
+    /// only through a SOCKS 5 proxy that relays datagrams [default for HTTP trackers: $ALL_PROXY,
+    /// $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY]
     #[arg(long, value_name = "URL")]
     pub(super) proxy: Option<String>,
     /// Encrypted connections (MSE): `allow` both kinds and try plain ones first, `prefer` encrypted
@@ -104,6 +105,7 @@ impl Network {
             registry.discoveries(&self.discover, &self.no_discover, private, &more, &|_| {
                 Arc::clone(services)
             })?;
+        let guests = self.without_useless(guests, private)?;
         let states = self.states(env);
         let mut with_state = |guest: crate::host::Guest| {
             let state = states.as_ref().map_or(Ok(None), |states| states.read(guest.id));
@@ -116,6 +118,33 @@ impl Network {
             Guest { id: guest.id.to_owned(), instance: guest.instance, state }
         };
         Ok(guests.into_iter().map(&mut with_state).collect())
+    }
+
+    /// Without those that a proxy keeps from being of use.
+    ///
+    /// # Errors
+    /// If the user named one of those, or said something to a guest that is not there.
+    fn without_useless(
+        &self,
+        mut guests: Vec<crate::host::Guest>,
+        private: bool,
+    ) -> Result<Vec<crate::host::Guest>, Error> {
+        // Of a private torrent it is left out whatever the user says (BEP 27).
+        if !self.dht_bootstrap.is_empty() && !private && guests.iter().all(|g| g.id != DHT) {
+            let sentence = format!("`--dht-bootstrap` is for the guest `{DHT}`, which is left out");
+            return Err(Error::input(sentence)
+                .hint("`--discover` and `--no-discover` say by what peers are found"));
+        }
+        if self.proxy.is_some() {
+            let name = |spec: &'_ String| spec.split(':').next().unwrap_or_default().to_owned();
+            let useless = |name: &String| NOT_THROUGH_A_PROXY.contains(&name.as_str());
+            if let Some(named) = self.discover.iter().map(name).find(useless) {
+                let sentence = format!("`--discover {named}` finds nobody through a `--proxy`");
+                return Err(Error::input(sentence).hint("trackers and PEX go through it"));
+            }
+            guests.retain(|guest| !NOT_THROUGH_A_PROXY.contains(&guest.id));
+        }
+        Ok(guests)
     }
 
     /// Where guests keep what they know; `None` without a home.
@@ -146,22 +175,34 @@ fn state_home(env: &Env) -> Option<PathBuf> {
     named.or_else(|| Some(absolute("HOME")?.join(".local/state")))
 }
 
-/// Datagrams do not go through a proxy, and past it they must not go: says once that trackers are left
-/// out which are asked by them.
+/// Guests whose datagrams do not go through a proxy. A node of the DHT is of use to others while they
+/// can reach it, which through a proxy they cannot; and its id and table, kept from run to run, would
+/// tie what went through the proxy to what did not. A local network is not behind a proxy.
+const NOT_THROUGH_A_PROXY: [&str; 2] = [DHT, "lsd"];
+
+/// Past a proxy no datagram may go. If it relays none, says once that trackers are left out which are
+/// asked by them.
+///
+/// # Errors
+/// If the system refuses.
 pub(super) fn leave_udp_out(
     trackers: &mut Vec<Vec<String>>,
     proxy: &Proxy,
     globals: &Globals,
     env: &mut Env,
-) {
+) -> Result<(), Error> {
     let is_udp = |url: &String| {
         url.trim().get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("udp:"))
     };
-    let left_out = trackers.iter().flatten().any(is_udp);
+    if !trackers.iter().flatten().any(is_udp) {
+        return Ok(());
+    }
+    let Err(why) = swarm::runtime()?.block_on(proxy.relays_datagrams()) else { return Ok(()) };
     trackers.iter_mut().for_each(|tier| tier.retain(|url| !is_udp(url)));
     trackers.retain(|tier| !tier.is_empty());
-    if left_out && !globals.quiet {
-        let why = format!("no datagram leaves past `{proxy}`");
+    if !globals.quiet {
+        let why = format!("`{proxy}` relays no datagrams ({why}), and none leaves past it");
         env.say(&format!("warning: UDP trackers are not asked: {why}"));
     }
+    Ok(())
 }

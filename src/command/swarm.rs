@@ -68,7 +68,7 @@ impl Swarm {
         let proxy = network.proxy()?;
         let mut trackers = if *no_trackers { Vec::new() } else { torrent.trackers.clone() };
         if let Some(proxy) = &proxy {
-            network::leave_udp_out(&mut trackers, proxy, globals, env);
+            network::leave_udp_out(&mut trackers, proxy, globals, env)?;
         }
         let named = torrent.peers.iter().filter_map(|peer| address(peer, globals, env));
         let named: Vec<SocketAddr> = named.collect();

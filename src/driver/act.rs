@@ -52,9 +52,12 @@ impl Driver {
                 self.errands.http_get(guest, ticket, url, family);
             }
             Output::Resolve(guest, ticket, host, port) => {
-                self.errands.resolve(guest, ticket, host, port);
+                let look_up = self.datagrams.look_up(host, port);
+                self.errands.resolve(guest, ticket, look_up);
             }
-            Output::FindNode(host, port) => self.errands.find_node(host, port),
+            Output::FindNode(host, port) => {
+                self.errands.find_node(self.datagrams.look_up(host, port));
+            }
             Output::KeepState(guest, bytes) => self.keep_state(guest, &bytes, watch),
             Output::JoinMulticast(group) => self.join(group, watch),
             Output::Tell(event) => self.told(&event, watch),

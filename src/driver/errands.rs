@@ -1,8 +1,8 @@
 //! [`Errands`]: what guests want of the world and wait for: pages and addresses.
 
 use crate::engine::Input;
+use crate::net::LookUp;
 use crate::net::http::{Http, TRACKER_BYTES_MAX};
-use std::net::SocketAddr;
 use tokio::sync::mpsc;
 
 /// Addresses of one name that are taken for nodes: a torrent may name anybody.
@@ -11,16 +11,14 @@ const NODE_ADDRS_MAX: usize = 4;
 /// Runs errands; each answer arrives where [`Errands::new`] says.
 pub(super) struct Errands {
     http: Http,
-    looks_up: bool,
     answers: mpsc::UnboundedSender<Input>,
 }
 
 impl Errands {
-    /// With the other end of where answers go. Unless it `looks_up` names, that is a proxy's affair,
-    /// and no resolver hears of them.
-    pub(super) fn new(http: Http, looks_up: bool) -> (Self, mpsc::UnboundedReceiver<Input>) {
+    /// With the other end of where answers go.
+    pub(super) fn new(http: Http) -> (Self, mpsc::UnboundedReceiver<Input>) {
         let (answers, received) = mpsc::unbounded_channel();
-        (Self { http, looks_up, answers }, received)
+        (Self { http, answers }, received)
     }
 
     /// An answer that needs no errand.
@@ -39,34 +37,21 @@ impl Errands {
         });
     }
 
-    pub(super) fn resolve(&self, guest: usize, ticket: u64, host: String, port: u16) {
-        if !self.looks_up {
-            let why = "names are not looked up past the proxy".to_owned();
-            self.answer(Input::Resolved(guest, ticket, Err(why)));
-            return;
-        }
+    pub(super) fn resolve(&self, guest: usize, ticket: u64, look_up: LookUp) {
         let answers = self.answers.clone();
         tokio::spawn(async move {
-            let _ = answers.send(Input::Resolved(guest, ticket, look_up(&host, port).await));
+            let _ = answers.send(Input::Resolved(guest, ticket, look_up.await));
         });
     }
 
     /// Nobody waits for a node: one whose name is unknown is no news.
-    pub(super) fn find_node(&self, host: String, port: u16) {
-        if !self.looks_up {
-            return;
-        }
+    pub(super) fn find_node(&self, look_up: LookUp) {
         let answers = self.answers.clone();
         tokio::spawn(async move {
-            let found = look_up(&host, port).await.unwrap_or_default();
+            let found = look_up.await.unwrap_or_default();
             for addr in found.into_iter().take(NODE_ADDRS_MAX) {
                 let _ = answers.send(Input::NodeFound(addr));
             }
         });
     }
-}
-
-async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-    let found = tokio::net::lookup_host((host, port)).await;
-    found.map(Iterator::collect).map_err(|error| error.to_string())
 }

@@ -88,8 +88,7 @@ pub struct Setup {
     pub states: Option<StateFolder>,
     /// Rates that are kept; whoever has a clone may change them.
     pub limits: Limits,
-    /// Through which everything goes: then nobody can come to us, no datagram is sent and no name
-    /// looked up.
+    /// Through which everything goes: then nobody can come to us, and no name is looked up here.
     pub proxy: Option<Proxy>,
 }
 
@@ -193,9 +192,9 @@ impl Driver {
         } = setup;
         let (facts_from, facts) = mpsc::channel(FACTS_WAITING_MAX);
         engine.choking.limit = limits.up();
-        let (errands, answers) = Errands::new(http, proxy.is_none());
-        let (listener, datagrams) = match proxy {
-            Some(_) => (Listener::closed(), Datagrams::closed()),
+        let (errands, answers) = Errands::new(http);
+        let (listener, datagrams) = match &proxy {
+            Some(proxy) => (Listener::closed(), Datagrams::through(proxy, &facts_from)),
             None => opened(listen, &facts_from, door(&engine))?,
         };
         engine.port = listener.port();

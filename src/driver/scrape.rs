@@ -31,7 +31,7 @@ pub struct Scrape {
     pub http: Http,
     /// Where datagrams leave from, if the user said.
     pub from: Option<IpAddr>,
-    /// Through which everything goes; then no datagram is sent and no name looked up.
+    /// Through which everything goes; then no name is looked up here.
     pub proxy: Option<Proxy>,
     /// How long guests may take; the bundled one takes 20 seconds at most.
     pub wait: Duration,
@@ -57,11 +57,11 @@ pub struct Scraped {
 pub async fn scrape(ask: Scrape) -> Vec<Scraped> {
     let Scrape { info_hash, trackers, private, seed, guests, http, from, proxy, wait } = ask;
     let (facts_from, mut facts) = mpsc::channel(FACTS_WAITING_MAX);
-    let datagrams = match proxy {
+    let datagrams = match &proxy {
         None => Datagrams::open(from.unwrap_or(ANYWHERE), 0, &facts_from),
-        Some(_) => Datagrams::closed(),
+        Some(proxy) => Datagrams::through(proxy, &facts_from),
     };
-    let (errands, mut answers) = Errands::new(http, proxy.is_none());
+    let (errands, mut answers) = Errands::new(http);
     let mut results = Vec::new();
     for url in trackers.iter().flatten() {
         entry(&mut results, url.trim());
@@ -176,7 +176,8 @@ impl Asking {
                 self.errands.http_get(number, ticket, url.into_owned(), family);
             }
             Wish::Resolve { ticket, host, port } => {
-                self.errands.resolve(number, ticket, host.into_owned(), port);
+                let look_up = self.datagrams.look_up(host.into_owned(), port);
+                self.errands.resolve(number, ticket, look_up);
             }
             Wish::SendDatagram { to, bytes } => {
                 if let Some(to) = to.socket() {
@@ -316,7 +317,7 @@ mod tests {
     fn through_a_proxy_no_name_is_looked_up() {
         let proxy = "socks5://127.0.0.1:1".parse().expect("a proxy");
         let results = ask(&["udp://localhost:80"], Some(proxy));
-        let why = "names are not looked up past the proxy";
+        let why = "through the proxy: connection refused";
         assert_eq!(results[0].problem.as_deref(), Some(why));
     }
 }

@@ -1,11 +1,14 @@
-//! [`Datagrams`]: the one UDP port that trackers, DHT and uTP share, for both families.
+//! [`Datagrams`]: the one UDP port that trackers, DHT and uTP share, for both families; or, with a
+//! proxy, the way through that.
 
+use super::association::Associations;
 use super::multicast::Groups;
-use super::{Fact, Facts};
+use super::{Fact, Facts, Proxy};
 use bytes::Bytes;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
@@ -16,14 +19,29 @@ const DATAGRAM_BYTES_MAX: usize = 4096;
 /// Ports that are tried if the one that is wanted cannot be had for both families.
 const ANY_PORT_TRIES: usize = 8;
 
-/// The UDP port; dropping it closes it.
+/// Where a host is, or why that is not known.
+pub type LookUp = Pin<Box<dyn Future<Output = Result<Vec<SocketAddr>, String>> + Send>>;
+
+/// The UDP port, or what stands in for one; dropping it closes it.
 #[derive(Debug)]
-pub struct Datagrams {
+pub struct Datagrams(Way);
+
+#[derive(Debug)]
+enum Way {
+    /// A port of our own.
+    Port(Port),
+    /// Through a proxy, and nothing past it.
+    Proxy(Associations),
+    /// Nothing is received, and what is sent is dropped.
+    Nowhere,
+}
+
+#[derive(Debug)]
+struct Port {
     v4: Option<Arc<UdpSocket>>,
     v6: Option<Arc<UdpSocket>>,
     port: u16,
-    /// None while there is no port.
-    groups: Option<Groups>,
+    groups: Groups,
     tasks: Vec<AbortHandle>,
 }
 
@@ -40,13 +58,26 @@ impl Datagrams {
             tokio::spawn(receive(Arc::clone(socket), facts.clone())).abort_handle()
         };
         let tasks = [&v4, &v6].into_iter().flatten().map(receive).collect();
-        Self { v4, v6, port, groups: Some(Groups::new(ip, facts.clone())), tasks }
+        Self(Way::Port(Port { v4, v6, port, groups: Groups::new(ip, facts.clone()), tasks }))
+    }
+
+    /// No port: what is sent goes through `proxy`, or nowhere if that is no kind of proxy that
+    /// relays datagrams.
+    #[must_use]
+    pub fn through(proxy: &Proxy, facts: &Facts) -> Self {
+        match proxy.is_socks() {
+            true => Self(Way::Proxy(Associations::new(proxy.clone(), facts.clone()))),
+            false => Self(Way::Nowhere),
+        }
     }
 
     /// The port; 0: there is none.
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self.port
+        match &self.0 {
+            Way::Port(own) => own.port,
+            Way::Proxy(_) | Way::Nowhere => 0,
+        }
     }
 
     /// Hears what is sent to a multicast group, from now on.
@@ -54,30 +85,53 @@ impl Datagrams {
     /// # Errors
     /// Why it cannot, in one sentence.
     pub fn join(&mut self, group: SocketAddr) -> Result<(), String> {
-        let groups = self.groups.as_mut().ok_or("there is no UDP port to hear it at")?;
-        groups.join(group)
+        match &mut self.0 {
+            Way::Port(own) => own.groups.join(group),
+            Way::Proxy(_) | Way::Nowhere => Err("there is no UDP port to hear it at".to_owned()),
+        }
     }
 
-    /// No port: nothing is received, and what is sent is dropped.
-    #[must_use]
-    pub const fn closed() -> Self {
-        Self { v4: None, v6: None, port: 0, groups: None, tasks: Vec::new() }
+    /// Looks up where datagrams for a host go. With a proxy that is its affair, and no resolver
+    /// hears of the name.
+    pub fn look_up(&mut self, host: String, port: u16) -> LookUp {
+        match &mut self.0 {
+            Way::Port(_) => Box::pin(async move {
+                let found = tokio::net::lookup_host((host, port)).await;
+                found.map(Iterator::collect).map_err(|error| error.to_string())
+            }),
+            Way::Proxy(associations) => Box::pin(associations.look_up(host, port)),
+            Way::Nowhere => {
+                let why = "names are not looked up past the proxy".to_owned();
+                Box::pin(std::future::ready(Err(why)))
+            }
+        }
     }
 
     /// Sends, or drops it as a network may.
-    pub fn send(&self, to: SocketAddr, bytes: &[u8]) {
-        let socket = if to.is_ipv4() { &self.v4 } else { &self.v6 };
-        let Some(socket) = socket else { return };
-        // Past tokio, which believes that a new socket can't be written to yet.
-        let socket = SockRef::from(&**socket);
-        match &self.groups {
-            Some(groups) if to.ip().is_multicast() => groups.send(socket, to, bytes),
-            _ => drop(socket.send_to(bytes, &to.into())),
+    pub fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
+        match &mut self.0 {
+            Way::Port(own) => own.send(to, bytes),
+            Way::Proxy(associations) => associations.send(to, bytes),
+            Way::Nowhere => {}
         }
     }
 }
 
-impl Drop for Datagrams {
+impl Port {
+    fn send(&self, to: SocketAddr, bytes: &[u8]) {
+        let socket = if to.is_ipv4() { &self.v4 } else { &self.v6 };
+        let Some(socket) = socket else { return };
+        // Past tokio, which believes that a new socket can't be written to yet.
+        let socket = SockRef::from(&**socket);
+        if to.ip().is_multicast() {
+            self.groups.send(socket, to, bytes);
+        } else {
+            drop(socket.send_to(bytes, &to.into()));
+        }
+    }
+}
+
+impl Drop for Port {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
     }
@@ -157,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn the_very_first_datagram_leaves_and_the_answer_arrives() {
         let (facts_from, mut facts) = mpsc::channel(4);
-        let ours = Datagrams::open(Ipv4Addr::LOCALHOST.into(), 0, &facts_from);
+        let mut ours = Datagrams::open(Ipv4Addr::LOCALHOST.into(), 0, &facts_from);
         let other = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
         ours.send(other.local_addr().expect("an address"), b"ping");
         let mut buffer = [0; 16];
@@ -177,7 +231,8 @@ mod tests {
         let port = taken.local_addr().expect("an address").port();
         let ours = Datagrams::open(Ipv4Addr::UNSPECIFIED.into(), port, &facts);
         assert_ne!(ours.port(), port);
-        let ports = [&ours.v4, &ours.v6].map(|socket| {
+        let Way::Port(own) = &ours.0 else { panic!("it is no port") };
+        let ports = [&own.v4, &own.v6].map(|socket| {
             let socket = socket.as_ref().expect("there are both families");
             socket.local_addr().expect("an address").port()
         });

@@ -5,6 +5,7 @@
 //! driver does not take facts the readers stop, and TCP does the rest.
 #![expect(clippy::disallowed_types, reason = "an I/O room: sockets live here, and what is shared")]
 
+mod association;
 mod buffers;
 mod connection;
 mod datagram;
@@ -19,11 +20,12 @@ mod outgoing;
 mod port_map;
 mod proxy;
 mod route;
+mod socks;
 mod stream;
 
 pub use buffers::Buffers;
 pub use connection::Connection;
-pub use datagram::Datagrams;
+pub use datagram::{Datagrams, LookUp};
 pub use dial::dial;
 pub use limit::{Limits, Rates};
 pub use listen::{Door, ListenError, Listener, Newcomer};

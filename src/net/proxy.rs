@@ -4,7 +4,7 @@
 //! A name is always looked up by the proxy, with `socks5` as with `socks5h`: a look-up of ours
 //! would tell our resolver whom we talk to. What a proxy is called here never shows its login.
 
-use super::reason;
+use super::{association, reason};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -87,16 +87,33 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    fn port(&self) -> u16 {
+    /// Whether it is of a kind that may relay datagrams: SOCKS 5.
+    #[must_use]
+    pub fn is_socks(&self) -> bool {
+        self.kind == Kind::Socks5
+    }
+
+    /// Whether it relays datagrams.
+    ///
+    /// # Errors
+    /// Why not, in one sentence.
+    pub async fn relays_datagrams(&self) -> Result<(), String> {
+        match self.kind {
+            Kind::Socks5 => association::probe(self).await,
+            Kind::Http => Err("it speaks HTTP".to_owned()),
+        }
+    }
+
+    pub(super) fn port(&self) -> u16 {
         self.url.port_or_known_default().unwrap_or(SOCKS_PORT)
     }
 
     /// Where it is, as a resolver wants it: IPv6 without brackets.
-    fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default().trim_matches(['[', ']'])
     }
 
-    fn login(&self) -> Option<(String, String)> {
+    pub(super) fn login(&self) -> Option<(String, String)> {
         let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let (user, password) = (self.url.username(), self.url.password().unwrap_or_default());
         (!user.is_empty() || !password.is_empty()).then(|| (text(user), text(password)))

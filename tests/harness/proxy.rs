@@ -1,5 +1,5 @@
-//! [`ProxyServer`]: a real proxy, microsocks or tinyproxy, at an address of its own; [`Sniffer`]:
-//! sees whether anything goes past it.
+//! [`ProxyServer`]: a real proxy, microsocks, dante or tinyproxy, at an address of its own;
+//! [`Sniffer`]: sees whether anything goes past it.
 
 use super::net::Net;
 use super::parts::script;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// For a proxy or the sniffer to start.
 const START_PATIENCE: Duration = Duration::from_secs(10);
-/// The login of both proxies.
+/// The login of those that want one.
 pub const USER: &str = "someone";
 /// Its password.
 pub const PASSWORD: &str = "s3cret-word";
@@ -20,11 +20,13 @@ pub const PASSWORD: &str = "s3cret-word";
 /// Gives a program names of its own and becomes it.
 const WITH_HOSTS: &str = r#"mount --bind "$0" /etc/hosts && exec "$@""#;
 
-/// A proxy that wants a login, and connects from the address where it listens. It alone knows the
-/// names in [`ProxyServer::HOSTS`].
+/// A proxy that connects from the address where it listens. It alone knows the names in
+/// [`ProxyServer::HOSTS`].
 pub struct ProxyServer {
-    _running: Running,
+    running: Running,
     scheme: &'static str,
+    /// Whether it wants a login.
+    guarded: bool,
     addr: SocketAddr,
 }
 
@@ -45,6 +47,35 @@ impl ProxyServer {
         let mut command = Self::command(net, "microsocks");
         command.args(["-i", host, "-p", "1080", "-b", host, "-u", USER, "-P", PASSWORD]);
         Self::started(net, "socks5", &format!("{host}:1080"), "microsocks", &mut command)
+    }
+
+    /// dante, SOCKS 5 that relays datagrams, at `host`. It wants no login: its would be users of the
+    /// machine.
+    pub fn relaying(net: &Net, host: &str) -> Self {
+        let mut command = Self::relay(net, host);
+        let proxy = Self::started(net, "socks5", &format!("{host}:1080"), "danted", &mut command);
+        Self { guarded: false, ..proxy }
+    }
+
+    fn relay(net: &Net, host: &str) -> Command {
+        let config = net.folder("danted").join("danted.conf");
+        let lines = format!(
+            "logoutput: stderr\ninternal: {host} port = 1080\nexternal: {host}\n\
+             clientmethod: none\nsocksmethod: none\n\
+             client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}\n\
+             socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}\n"
+        );
+        fs::write(&config, lines).expect("the test's folder takes a file");
+        let mut command = Self::command(net, "danted");
+        command.arg("-f").arg(config);
+        command
+    }
+
+    /// A [`relaying`](Self::relaying) one ends, and with it all that goes through it; another begins.
+    pub fn restart(&mut self, net: &Net) {
+        self.running.stop();
+        let host = self.addr.ip().to_string();
+        *self = Self::relaying(net, &host);
     }
 
     /// tinyproxy, HTTP, at `host`.
@@ -70,12 +101,13 @@ impl ProxyServer {
         let addr = addr.parse().expect("a test's address");
         let mut running = net.start(name, &net.folder(name), command);
         running.until("listens", START_PATIENCE, |_| net.accepts(addr).then_some(()));
-        Self { _running: running, scheme, addr }
+        Self { running, scheme, guarded: true, addr }
     }
 
-    /// Its URL with the login.
+    /// Its URL, with the login if it wants one.
     pub fn url(&self) -> String {
-        format!("{}://{USER}:{PASSWORD}@{}", self.scheme, self.addr)
+        let login = if self.guarded { format!("{USER}:{PASSWORD}@") } else { String::new() };
+        format!("{}://{login}{}", self.scheme, self.addr)
     }
 
     /// Where it listens.

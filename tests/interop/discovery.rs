@@ -310,6 +310,14 @@ fn ways_are_chosen_and_left_out_by_name() {
     assert!(said.contains("did you mean `tracker`?"), "{said}");
     let said = quiet.get(&["--dht-bootstrap", "nobody"]).run().refused();
     assert!(said.contains("`nobody` is no node"), "{said}");
+    for left_out in [["--no-discover", "dht"], ["--discover", "tracker,pex"]] {
+        let said =
+            quiet.get(&["--dht-bootstrap", "10.77.0.11:6881"]).args(left_out).run().refused();
+        assert!(
+            said.contains("`--dht-bootstrap` is for the guest `dht`, which is left out"),
+            "{said}"
+        );
+    }
     let tracked = Torrent::like(quiet.torrent.path())
         .tracker(tracker::http("10.77.0.28"))
         .make(&quiet.net.folder("torrents").join("tracked.torrent"));
