@@ -64,7 +64,6 @@ pub(super) fn run(
     choice: &Choice<'_>,
     target: Target,
 ) -> Result<Exit, Error> {
-    super::is_downloadable(manifest.torrent())?;
     let mut signals = Signals::hear()?;
     let swarm = Swarm::make(globals, env, manifest.torrent(), choice.strategy, choice.network)?;
     let swarm = swarm.giving(choice.choking, false);
@@ -210,7 +209,6 @@ impl Preparation {
         manifest: &Manifest,
         info: &Arc<Info>,
     ) -> Result<Option<(Content, Storage)>, Error> {
-        super::is_downloadable(manifest.torrent())?;
         let wanted = self.selection.wanted_pieces(&info.layout)?;
         let store = (self.make)(manifest, info)?;
         let opened = opened(info, store, self.memory_max, self.bar, &self.stop)?;

@@ -15,9 +15,12 @@ use crate::torrent::{Info, Torrent, magnet, metainfo_file};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes of buffers: an info dictionary at most, and what peers say beside it.
 const MEMORY_MAX: u64 = 64 << 20;
+/// How long a hybrid's piece layers are waited for: it can be used without them.
+const LAYERS_WAIT: Duration = Duration::from_secs(5);
 /// Arguments of `rtor magnet`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -91,7 +94,6 @@ fn resolve(
     env: &mut Env,
     torrent: &Torrent,
 ) -> Result<Resolved, Error> {
-    super::is_resolvable(torrent)?;
     let mut signals = Signals::hear()?;
     let swarm =
         Swarm::make(globals, env, torrent, STRATEGY_OF_NOTHING, &args.network)?.only_to_look();
@@ -101,7 +103,17 @@ fn resolve(
     let stop = &mut signals.heard;
     let learned = runtime.block_on(async {
         let mut driver = Driver::open(setup, &mut show)?;
-        let learned = driver.learn(stop, &mut show).await;
+        let mut learned = driver.learn(stop, &mut show).await;
+        // Who named only the v1 half is spoken to in that, and nobody there has layers.
+        if torrent.hashes.v2.is_some()
+            && let Ok(Learned::Info(info)) = &mut learned
+            && info.piece_layers().is_none()
+        {
+            driver.begin(None, swarm::everything(info));
+            if let Some(with_layers) = driver.learn_layers(LAYERS_WAIT, stop, &mut show).await {
+                *info = with_layers;
+            }
+        }
         let end = match &learned {
             Ok(Learned::Ended(end)) => *end,
             _ => End::Stopped,
@@ -112,7 +124,12 @@ fn resolve(
     runtime.shutdown_background();
     show.finish();
     Ok(match learned? {
-        Learned::Info(info) => Resolved::Info(info),
+        Learned::Info(info) => {
+            if info.hashes.v2.is_some() && info.piece_layers().is_none() && !globals.quiet {
+                env.say("warning: no peer sent the `piece layers`: only the v1 half will work");
+            }
+            Resolved::Info(info)
+        }
         Learned::Ended(End::NothingArrived) => {
             let timeout = args.network.timeout.unwrap_or_default();
             let timeout = humantime::format_duration(timeout);

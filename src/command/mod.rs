@@ -60,24 +60,6 @@ fn resolved(torrent: &Torrent) -> Result<Arc<Info>, Error> {
     })
 }
 
-/// Whether rtor can download a torrent or magnet.
-fn is_downloadable(torrent: &Torrent) -> Result<(), Error> {
-    if torrent.hashes.v1.is_none() {
-        let sentence = "this torrent is v2 only, and rtor can download v1 and hybrid ones so far";
-        return Err(Error::input(sentence).hint("decode, analyze and verify work on it"));
-    }
-    Ok(())
-}
-
-/// Whether peers can send the metadata of a magnet.
-fn is_resolvable(torrent: &Torrent) -> Result<(), Error> {
-    if torrent.info.is_none() && torrent.hashes.v1.is_none() {
-        let sentence = "this magnet is v2 only, and rtor can resolve v1 and hybrid ones so far";
-        return Err(Error::input(sentence).hint("name its .torrent"));
-    }
-    Ok(())
-}
-
 /// Bytes that `$SSL_CERT_FILE` may have: that of a distribution has 200 KiB.
 const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
 

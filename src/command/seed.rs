@@ -59,7 +59,6 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
     let source = args.source.as_deref();
     let mut manifest = source::load_through(proxy.as_ref(), source, &usual, env)?.manifest;
     let info = super::resolved(manifest.torrent())?;
-    super::is_downloadable(manifest.torrent())?;
     let (kind, path) = args.place(&manifest, usual);
     let store = open(env, kind, &path, &info)?;
     let mut signals = Signals::hear()?;

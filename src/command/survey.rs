@@ -8,7 +8,7 @@ use super::swarm::{self, STRATEGY_OF_NOTHING};
 use crate::driver::{
     self, Driver, End, Goal, Learned, Progress, Scrape, Scraped, Seen, Stop, Watch,
 };
-use crate::engine::{Content, Event, Report};
+use crate::engine::{Event, Report};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::Manifest;
@@ -16,7 +16,6 @@ use crate::manifest::swarm::{Found, Heard, Reached, Swarm};
 use crate::table;
 use crate::torrent::{Bitfield, piece_list};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of buffers: nobody sends much.
@@ -44,7 +43,6 @@ pub(super) fn run(
     manifest: &mut Manifest,
     network: &Network,
 ) -> Result<Surveyed, Error> {
-    super::is_resolvable(manifest.torrent())?;
     let mut signals = Signals::hear()?;
     let most = network.timeout.unwrap_or(LOOK);
     let torrent = manifest.torrent();
@@ -54,7 +52,7 @@ pub(super) fn run(
     let setup = swarm::Swarm::make(globals, env, torrent, STRATEGY_OF_NOTHING, network)?;
     let known = torrent.info.clone();
     let content = match &known {
-        Some(info) => everything(info),
+        Some(info) => swarm::everything(info),
         None => swarm::unknown(torrent),
     };
     let setup = setup.only_to_look().for_at_most(most).setup(
@@ -79,7 +77,7 @@ pub(super) fn run(
                     return Err(why.into());
                 }
                 Ok(Learned::Info(info)) => {
-                    driver.begin(None, everything(&info));
+                    driver.begin(None, swarm::everything(&info));
                     manifest.learned(info);
                 }
             }
@@ -134,13 +132,6 @@ async fn looked(
         },
     };
     (seen, scraped)
-}
-
-/// All of it is to come, so everybody who has something is of interest.
-fn everything(info: &Arc<crate::torrent::Info>) -> Content {
-    let count = info.layout.piece_count();
-    let (have, wanted) = (Bitfield::new(count), Bitfield::full(count));
-    Content { info: Arc::clone(info), have, wanted, partial: Vec::new() }
 }
 
 /// Hears what is told of the swarm, and passes it on.

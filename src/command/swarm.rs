@@ -197,6 +197,13 @@ pub(super) fn unknown(torrent: &Torrent) -> Content {
     Content { info, have: nothing(), wanted: nothing(), partial: Vec::new() }
 }
 
+/// All of it is to come, so everybody who has something is of interest.
+pub(super) fn everything(info: &Arc<Info>) -> Content {
+    let count = info.layout.piece_count();
+    let (have, wanted) = (Bitfield::new(count), Bitfield::full(count));
+    Content { info: Arc::clone(info), have, wanted, partial: Vec::new() }
+}
+
 /// What turns while a swarm is talked to.
 ///
 /// # Errors

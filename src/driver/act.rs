@@ -47,6 +47,7 @@ impl Driver {
             | Output::Discard(_)
             | Output::Load(..) => self.act_on_disk(output),
             Output::Learned(info) => self.learned = Some(info),
+            Output::Layers(info) => self.layers = Some(info),
             Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
             Output::HttpGet(guest, ticket, url, family) => {
                 self.errands.http_get(guest, ticket, url, family);

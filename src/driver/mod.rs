@@ -133,6 +133,8 @@ pub struct Driver {
     began: Instant,
     storage: Option<Storage>,
     learned: Option<Result<Arc<Info>, MetainfoError>>,
+    /// The same of a hybrid once its layers came.
+    layers: Option<Arc<Info>>,
     /// Connections have clones; with this one the channel of facts never closes.
     means: Means,
     /// What the engine knows of our own limit.
@@ -214,6 +216,7 @@ impl Driver {
             began,
             storage,
             learned: None,
+            layers: None,
             means,
             limit_up,
             facts,
@@ -271,6 +274,23 @@ impl Driver {
                 return Ok(Learned::Ended(End::Stopped));
             }
         }
+    }
+
+    /// Waits until the piece layers of a hybrid that was a magnet are there, for `most` at the
+    /// longest: it can be used without them.
+    pub async fn learn_layers(
+        &mut self,
+        most: Duration,
+        stop: &mut Stop,
+        watch: &mut dyn Watch,
+    ) -> Option<Arc<Info>> {
+        let begun = Instant::now();
+        while self.layers.is_none() && begun.elapsed() < most {
+            if let Woken::Stop = self.turn(stop, watch).await {
+                return None;
+            }
+        }
+        self.layers.take()
     }
 
     /// Goes on talking to peers until `work` is done.
@@ -516,7 +536,7 @@ fn door(engine: &Config) -> Door {
     Door {
         plain: engine.encryption.takes_plain(),
         encrypted: engine.encryption.preference(),
-        skeys: vec![engine.info.hashes.on_the_wire()],
+        skeys: engine.info.hashes.names().collect(),
     }
 }
 

@@ -1,10 +1,12 @@
-//! How a magnet becomes a torrent, and how others learn it from us (BEP 9).
+//! How a magnet becomes a torrent, and how others learn it from us (BEP 9). One of v2 alone is not
+//! known before its piece layers are: see [`hashes`](super::hashes).
 //!
 //! Until the info dictionary is known, peers are found, dialled and talked to as always; what they
 //! say of their pieces is kept by each [`Session`](super::session::Session). When it is known and
 //! [`Input::Learned`](super::Input::Learned) says what is to be had of it, all of that is made up
 //! for, and the download begins with the peers that are here.
 
+use super::layers::Layers;
 use super::metadata::{Came, Metadata};
 use super::output::{Event, Output, Why};
 use super::picker::Picker;
@@ -28,10 +30,11 @@ impl Engine {
         self.metadata.is_none()
     }
 
-    /// Pieces of the info dictionary that came, while it is not known.
+    /// Pieces of the info dictionary and of its layers that came, while it is not known.
     #[must_use]
     pub fn metadata_taken(&self) -> u64 {
-        self.metadata.as_ref().map_or(0, Metadata::taken)
+        let layers = self.layers.as_ref().map_or(0, Layers::taken);
+        self.metadata.as_ref().map_or(0, Metadata::taken) + layers as u64
     }
 
     /// Bytes of the info dictionary, for those who may have it from us: not of a private torrent,
@@ -115,15 +118,27 @@ impl Engine {
             Came::Whole(raw, liars) => {
                 liars.into_iter().for_each(|liar| self.condemn(now, liar, out));
                 out.push(Output::Tell(Event::Metadata(raw.len())));
-                let info = Info::parse(raw, None).map(Arc::new);
-                if info.as_ref().is_ok_and(|info| info.private) {
-                    // Whoever makes the store may take a while, and nobody else is to be asked
-                    // meanwhile.
-                    Arc::make_mut(&mut self.info).private = true;
-                    self.keep_private(now, out);
-                }
-                out.push(Output::Learned(info));
+                self.metadata_whole(now, raw, out);
             }
+        }
+    }
+
+    /// The info dictionary is whole, and its hash is right.
+    fn metadata_whole(&mut self, now: Time, raw: Bytes, out: &mut Vec<Output>) {
+        let due = match Info::layers_due(&raw) {
+            Ok(due) => due,
+            Err(why) => return out.push(Output::Learned(Err(why))),
+        };
+        let needs_layers = due.needed && !due.files.is_empty();
+        if due.private {
+            // Layers may take a while, and whoever makes the store, and nobody else is to be asked
+            // meanwhile.
+            Arc::make_mut(&mut self.info).private = true;
+            self.keep_private(now, out);
+        }
+        match needs_layers {
+            true => self.seek_layers(now, raw, &due, out),
+            false => out.push(Output::Learned(Info::parse(raw, None).map(Arc::new))),
         }
     }
 
@@ -168,6 +183,10 @@ impl Engine {
         }
         self.resume_partial(out);
         self.all_hungry();
+        let due = Info::layers_due(&self.info.raw).unwrap_or_default();
+        if self.info.layers.is_empty() && !due.files.is_empty() {
+            self.seek_layers(now, self.info.raw.clone(), &due, out);
+        }
     }
 
     /// What a peer said of its pieces is understood now, and it is told of ours.

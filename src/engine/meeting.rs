@@ -7,6 +7,7 @@ use super::session::Session;
 use super::time::{SECOND_US, Time};
 use super::upload::REQUESTS_QUEUED_MAX;
 use super::{Engine, PeerId, Pending};
+use crate::torrent::Info;
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::metadata::METADATA_NAME;
 use crate::wire::mse::{Method, Offer};
@@ -90,8 +91,8 @@ impl Engine {
             out.push(Output::HangUp(peer));
             return;
         }
+        // It is greeted once it has said by which of its names it knows the torrent.
         self.pending.insert(peer, Pending::new(now, from, true));
-        out.push(Output::Greet(peer, self.handshake));
     }
 
     pub(super) fn greeted(
@@ -103,7 +104,12 @@ impl Engine {
     ) {
         let Some(pending) = self.pending.get(&peer).copied() else { return };
         let twice = || self.sessions.values().any(|s| s.peer_id == theirs.peer_id);
-        let why = if theirs.info_hash != self.handshake.info_hash {
+        let known = self.info.hashes.names().any(|name| name == theirs.info_hash);
+        if known && pending.came_to_us {
+            let Handshake { info_hash, .. } = *theirs;
+            out.push(Output::Greet(peer, Handshake { info_hash, ..self.handshake }));
+        }
+        let why = if !known {
             Some(Why::Fault(Fault::InfoHash))
         } else if theirs.peer_id == self.handshake.peer_id {
             let listening = SocketAddr::new(pending.addr.ip(), self.port);
@@ -128,6 +134,7 @@ impl Engine {
         session.peer_id = theirs.peer_id;
         session.method = pending.method;
         session.fast = theirs.fast();
+        session.v2 = self.info.hashes.v2_on_the_wire() == Some(theirs.info_hash);
         session.interest_guessed = pending.guessed;
         if theirs.extensions() {
             out.push(Output::Send(peer, self.extension_handshake(pending.addr)));
@@ -151,6 +158,16 @@ impl Engine {
         let fact =
             Fact::PeerJoined { peer: peer.0, addr: Addr::from(addr), came_to_us, seed: false };
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
+        if self.sessions.get(&peer).is_some_and(|session| session.v2) {
+            self.may_have_hashes(now, peer, out);
+        }
+    }
+
+    /// What we say first of a torrent. Whoever has two names is called by the first, and may answer
+    /// by the second (BEP 52, "upgrade path").
+    pub(super) fn handshake_of(info: &Info, peer_id: [u8; 20]) -> Handshake {
+        let handshake = Handshake::new(info.hashes.on_the_wire(), peer_id);
+        if info.hashes.v2.is_some() { handshake.with_v2() } else { handshake }
     }
 
     /// The peer said where it listens. One that came to us is known as that from now on: others will

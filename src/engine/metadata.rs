@@ -9,7 +9,8 @@
 
 use super::PeerId;
 use super::draft::Draft;
-use super::time::{SECOND_US, Time};
+use super::source::Source;
+use super::time::Time;
 use crate::torrent::{InfoHashV1, InfoHashes};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,12 +24,6 @@ const DRAFTS_BYTES_MAX: u32 = 2 * METADATA_BYTES_MAX;
 const ASKED_MAX: usize = 16;
 /// Peers of which a piece is asked at once, if they have nothing else to send.
 const ASKED_OF_MAX: u8 = 3;
-/// How long a peer may send nothing of what it was asked.
-const PATIENCE_US: u64 = 4 * SECOND_US;
-/// How long a peer that refused or was silent is not asked.
-const REST_US: u64 = 3 * SECOND_US;
-/// After so many silences and refusals in a row a peer is given up.
-const FAILURES_MAX: u32 = 5;
 /// What came of a piece.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Came {
@@ -46,30 +41,24 @@ pub(super) enum Came {
 #[derive(Debug)]
 pub(super) struct Metadata {
     hashes: InfoHashes,
-    sources: BTreeMap<PeerId, Source>,
+    offers: BTreeMap<PeerId, Offer>,
     drafts: Vec<Draft>,
     whole: bool,
     /// Pieces that came, of whatever draft.
     taken: u64,
 }
 
-/// A peer that has it.
+/// A peer that has it, and how large it says that it is.
 #[derive(Debug)]
-struct Source {
+struct Offer {
     size: u32,
-    asked: BTreeSet<u32>,
-    /// Of the last answer, or of the first question after one.
-    since: Time,
-    rests_until: Time,
-    failures: u32,
-    /// It is not asked any more.
-    given_up: bool,
+    source: Source,
 }
 
 impl Metadata {
     /// Nothing is known of it but its hashes.
     pub(super) const fn new(hashes: InfoHashes) -> Self {
-        Self { hashes, sources: BTreeMap::new(), drafts: Vec::new(), whole: false, taken: 0 }
+        Self { hashes, offers: BTreeMap::new(), drafts: Vec::new(), whole: false, taken: 0 }
     }
 
     /// Pieces that came so far.
@@ -82,21 +71,14 @@ impl Metadata {
         if self.whole || size == 0 || size > METADATA_BYTES_MAX {
             return;
         }
-        self.sources.entry(peer).or_insert_with(|| Source {
-            size,
-            asked: BTreeSet::new(),
-            since: now,
-            rests_until: Time(0),
-            failures: 0,
-            given_up: false,
-        });
+        self.offers.entry(peer).or_insert_with(|| Offer { size, source: Source::new(now) });
     }
 
     /// `peer` is gone.
     pub(super) fn left(&mut self, now: Time, peer: PeerId) {
         self.spare(peer);
-        if let Some(source) = self.sources.remove(&peer) {
-            self.reassign(now, source.size);
+        if let Some(offer) = self.offers.remove(&peer) {
+            self.reassign(now, offer.size);
         }
     }
 
@@ -110,20 +92,16 @@ impl Metadata {
         // One of each in turn, so that the first does not get all.
         for _ in 0..ASKED_MAX {
             let before = questions.len();
-            for (peer, source) in &mut self.sources {
-                let draft = self.drafts.iter_mut().find(|draft| draft.size == source.size);
+            for (peer, Offer { size, source }) in &mut self.offers {
+                let draft = self.drafts.iter_mut().find(|draft| draft.size == *size);
                 let Some(draft) = draft.filter(|draft| draft.asks(*peer)) else { continue };
                 if !source.is_ready(now) || source.asked.len() >= ASKED_MAX {
                     continue;
                 }
-                let idle = source.asked.is_empty();
-                let asked_of_max = if idle { ASKED_OF_MAX } else { 1 };
+                let asked_of_max = if source.asked.is_empty() { ASKED_OF_MAX } else { 1 };
                 let Some(piece) = draft.next(asked_of_max) else { continue };
-                if idle {
-                    source.since = now;
-                }
                 draft.pieces[piece as usize].asked_of += 1;
-                source.asked.insert(piece);
+                source.ask(now, piece);
                 questions.push((*peer, piece));
             }
             if questions.len() == before {
@@ -137,8 +115,8 @@ impl Metadata {
     /// for which nobody does make room.
     fn open_drafts(&mut self, now: Time) {
         let mut said = BTreeMap::<u32, usize>::new();
-        for source in self.sources.values().filter(|source| source.is_ready(now)) {
-            *said.entry(source.size).or_default() += 1;
+        for offer in self.offers.values().filter(|offer| offer.source.is_ready(now)) {
+            *said.entry(offer.size).or_default() += 1;
         }
         let mut wanted: Vec<(usize, u32)> = said
             .iter()
@@ -165,38 +143,33 @@ impl Metadata {
 
     fn drop_draft(&mut self, at: usize) {
         let draft = self.drafts.remove(at);
-        for source in self.sources.values_mut().filter(|source| source.size == draft.size) {
-            source.asked.clear();
+        for offer in self.offers.values_mut().filter(|offer| offer.size == draft.size) {
+            offer.source.asked.clear();
         }
     }
 
     /// `peer` will not send `piece`.
     pub(super) fn refused(&mut self, now: Time, peer: PeerId, piece: u32) {
-        let Some(source) = self.sources.get_mut(&peer) else { return };
-        if source.asked.remove(&piece) {
-            let size = source.size;
+        let Some(offer) = self.offers.get_mut(&peer) else { return };
+        if offer.source.asked.remove(&piece) {
+            let size = offer.size;
             self.unask(size, piece);
             self.failed(now, peer);
         }
     }
 
-    /// `peer` did not send what it was asked for; of several failures at once, one counts.
+    /// `peer` did not send what it was asked for.
     fn failed(&mut self, now: Time, peer: PeerId) {
-        let Some(source) = self.sources.get_mut(&peer) else { return };
-        if now >= source.rests_until {
-            source.failures += 1;
-        }
-        source.rests_until = now + REST_US;
-        if source.failures >= FAILURES_MAX {
+        if self.offers.get_mut(&peer).is_some_and(|offer| offer.source.failed(now)) {
             self.give_up(now, peer);
         }
     }
 
     fn give_up(&mut self, now: Time, peer: PeerId) {
         self.spare(peer);
-        let Some(source) = self.sources.get_mut(&peer) else { return };
-        source.given_up = true;
-        let size = source.size;
+        let Some(offer) = self.offers.get_mut(&peer) else { return };
+        offer.source.given_up = true;
+        let size = offer.size;
         self.reassign(now, size);
     }
 
@@ -209,14 +182,13 @@ impl Metadata {
         size: u32,
         data: &[u8],
     ) -> Came {
-        let Some(source) = self.sources.get_mut(&peer).filter(|_| !self.whole) else {
+        let Some(offer) = self.offers.get_mut(&peer).filter(|_| !self.whole) else {
             return Came::Taken;
         };
-        if !source.asked.remove(&piece) {
+        if !offer.source.answered(now, piece) {
             return Came::Taken;
         }
-        (source.since, source.failures) = (now, 0);
-        let said = source.size;
+        let said = offer.size;
         self.unask(said, piece);
         let at = self.drafts.iter().position(|draft| draft.size == said);
         let Some(at) = at.filter(|at| size == said && self.drafts[*at].fits(piece, data.len()))
@@ -267,8 +239,9 @@ impl Metadata {
     /// asked, of those that sent a part of the copy that was bad. If none is left, everybody is.
     fn reassign(&mut self, now: Time, size: u32) {
         let Some(draft) = self.drafts.iter_mut().find(|draft| draft.size == size) else { return };
-        let here =
-            |peer: &PeerId| self.sources.get(peer).is_some_and(|s| s.size == size && !s.given_up);
+        let here = |peer: &PeerId| {
+            self.offers.get(peer).is_some_and(|o| o.size == size && !o.source.given_up)
+        };
         if draft.suspects.is_empty() || draft.alone.is_some_and(|(peer, _)| here(&peer)) {
             return;
         }
@@ -284,9 +257,7 @@ impl Metadata {
 
     /// Who was silent for too long is let alone for a while, and who takes too long alone for good.
     pub(super) fn look(&mut self, now: Time) {
-        let silent =
-            |source: &Source| !source.asked.is_empty() && now.since_us(source.since) >= PATIENCE_US;
-        let silent = self.sources.iter().filter(|(_, source)| silent(source));
+        let silent = self.offers.iter().filter(|(_, offer)| offer.source.is_silent(now));
         let silent: Vec<PeerId> = silent.map(|(peer, _)| *peer).collect();
         for peer in silent {
             self.spare(peer);
@@ -298,9 +269,9 @@ impl Metadata {
 
     /// What `peer` was asked for is to be asked of others.
     fn spare(&mut self, peer: PeerId) {
-        let Some(source) = self.sources.get_mut(&peer) else { return };
-        let size = source.size;
-        for piece in std::mem::take(&mut source.asked) {
+        let Some(offer) = self.offers.get_mut(&peer) else { return };
+        let size = offer.size;
+        for piece in std::mem::take(&mut offer.source.asked) {
             self.unask(size, piece);
         }
     }
@@ -313,15 +284,11 @@ impl Metadata {
     }
 }
 
-impl Source {
-    fn is_ready(&self, now: Time) -> bool {
-        !self.given_up && now >= self.rests_until
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::source::{PATIENCE_US, REST_US};
+    use crate::engine::time::SECOND_US;
     use crate::wire::metadata::METADATA_PIECE_BYTES;
 
     const A: PeerId = PeerId(1);

@@ -12,8 +12,10 @@ mod early;
 mod encryption;
 mod fast;
 mod guests;
+mod hashes;
 mod input;
 mod late;
+mod layers;
 mod learn;
 mod let_go;
 mod life;
@@ -30,6 +32,7 @@ mod scheduler;
 mod serving;
 mod session;
 mod sessions;
+mod source;
 mod super_seed;
 mod tally;
 pub mod time;
@@ -47,11 +50,13 @@ pub use tally::{PeerReport, Report};
 pub use time::Time;
 pub use wishes::{found_of, reply_of};
 
+use crate::torrent::layer_tree::{Hash, LayerTree};
 use crate::torrent::{Bitfield, Block, Info, PieceIndex};
 use crate::wire::mse::Method;
 use crate::wire::{Fault, Handshake, Message};
 use choker::Choker;
 use guests::Guests;
+use layers::Layers;
 use metadata::Metadata;
 use picker::{Picker, Rank};
 use pool::Pool;
@@ -151,6 +156,10 @@ pub struct Engine {
     info: Arc<Info>,
     /// The info dictionary on its way, if it is not known.
     metadata: Option<Metadata>,
+    /// Piece layers on their way.
+    layers: Option<Layers>,
+    /// What stands above the layers that were asked of us, by the roots of their files.
+    layer_trees: BTreeMap<Hash, LayerTree>,
     handshake: Handshake,
     client: String,
     trackers: Vec<Vec<String>>,
@@ -218,7 +227,9 @@ impl Engine {
         let picker = Picker::new(Arc::clone(&info), have, &wanted, seed);
         Self {
             metadata,
-            handshake: Handshake::new(info.hashes.on_the_wire(), config.peer_id),
+            layers: None,
+            layer_trees: BTreeMap::new(),
+            handshake: Self::handshake_of(&info, config.peer_id),
             client: config.client,
             trackers: config.trackers,
             nodes: config.nodes,
@@ -476,6 +487,9 @@ impl Engine {
             Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
             Said::LateBlock(block, data) => self.late_block_came(now, peer, block, data, out),
             Said::Node(addr) => self.heard_of_node(now, addr, out),
+            Said::HashRequest(range) => self.serve_hashes(now, peer, range, out),
+            Said::Hashes(range, hashes) => self.hashes_came(now, peer, &range, &hashes, out),
+            Said::HashReject(range) => self.hashes_refused(now, peer, &range, out),
             Said::Request => self.load_requests(now, peer, out),
             Said::Extension(learn::METADATA_ID, payload) => {
                 self.heard_metadata(now, peer, &payload, out);
@@ -553,6 +567,9 @@ impl Engine {
         }
         if let Some(super_seed) = &mut self.super_seed {
             super_seed.left(peer);
+        }
+        if let Some(layers) = &mut self.layers {
+            layers.left(peer);
         }
         let (addr, known_as) = (session.addr, session.known_as);
         self.tally.ended(now, &session, self.finders_of(&session), &why);

@@ -47,6 +47,8 @@ pub enum Output {
     /// The info dictionary of a magnet came, and its hash is right; it may be none that can be
     /// used. The download goes on with [`Input::Learned`](super::Input::Learned).
     Learned(Result<Arc<Info>, MetainfoError>),
+    /// The piece layers of a hybrid whose info dictionary came before: the same with them.
+    Layers(Arc<Info>),
     /// Tell whoever listens.
     Tell(Event),
 }

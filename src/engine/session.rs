@@ -15,7 +15,7 @@ use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Layout, PieceIndex};
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::metadata::METADATA_NAME;
 use crate::wire::mse::Method;
-use crate::wire::{BlockSpec, Fault, Message};
+use crate::wire::{BlockSpec, Fault, HashRange, Message};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -75,6 +75,12 @@ pub(super) enum Said {
     Extensions,
     /// Its node of the DHT listens there.
     Node(SocketAddr),
+    /// It wants these hashes.
+    HashRequest(Box<HashRange>),
+    /// Hashes.
+    Hashes(Box<HashRange>, Bytes),
+    /// It will not send these hashes.
+    HashReject(Box<HashRange>),
     /// A message of an extension that we announced under this id.
     Extension(u8, Bytes),
 }
@@ -93,6 +99,8 @@ pub(super) struct Session {
     pub(super) client: Option<String>,
     /// Both sides speak BEP 6: every request is answered, with its block or a reject.
     pub(super) fast: bool,
+    /// Both sides named the torrent by its v2 info hash (BEP 52).
+    pub(super) v2: bool,
     pub(super) theirs: Bitfield,
     /// What it said of its pieces while we knew none.
     early: Early,
@@ -124,6 +132,8 @@ pub(super) struct Session {
     pub(super) metadata_size: Option<u32>,
     /// Pieces of the info dictionary that it had from us.
     pub(super) metadata_served: usize,
+    /// Parts of piece layers that it had from us.
+    pub(super) hashes_served: usize,
     /// It said where its node of the DHT listens.
     node_told: bool,
     pub(super) downloaded_bytes: u64,
@@ -183,6 +193,7 @@ impl Session {
             peer_id: [0; 20],
             client: None,
             fast: false,
+            v2: false,
             theirs: Bitfield::new(layout.piece_count()),
             early: Early::default(),
             chokes_us: true,
@@ -205,6 +216,7 @@ impl Session {
             listens_on: None,
             metadata_size: None,
             metadata_served: 0,
+            hashes_served: 0,
             node_told: false,
             downloaded_bytes: 0,
             uploaded_bytes: 0,
@@ -296,6 +308,12 @@ impl Session {
             Message::Piece { index, offset, data } => {
                 self.hear_block(now, index, offset, data, layout)
             }
+            Message::HashRequest(_) | Message::Hashes(..) | Message::HashReject(_) if !self.v2 => {
+                Ok(Said::Nothing)
+            }
+            Message::HashRequest(range) => Ok(Said::HashRequest(range)),
+            Message::Hashes(range, hashes) => Ok(Said::Hashes(range, hashes)),
+            Message::HashReject(range) => Ok(Said::HashReject(range)),
             Message::Extended { id: HANDSHAKE_ID, payload } => self.hear_extensions(&payload),
             Message::Extended { id, payload } => Ok(Said::Extension(id, payload)),
         }

@@ -48,6 +48,7 @@ impl Engine {
         }
         self.drop_the_silent(now, out);
         self.mind_metadata(now, out);
+        self.mind_hashes(now, out);
         self.relieve_stalled(now, out);
         self.relieve_slow(now, out);
         self.hurry_late(now, out);

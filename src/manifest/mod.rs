@@ -151,6 +151,7 @@ impl Manifest {
     pub fn learned(&mut self, info: Arc<Info>) {
         self.torrent.hashes = info.hashes;
         self.torrent.name = Some(info.name.clone());
+        self.torrent.piece_layers = info.piece_layers();
         self.torrent.info = Some(info);
         let old = match self.document.remove("torrent") {
             Some(Value::Object(old)) => old,

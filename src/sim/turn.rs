@@ -207,7 +207,7 @@ impl Turn<'_> {
             Output::Load(peer, _, spec) => self.load(peer, spec),
             Output::Tell(event) => self.told(&event),
             // Every torrent is known from the start.
-            Output::Learned(_) => {}
+            Output::Learned(_) | Output::Layers(_) => {}
             Output::Datagram(..)
             | Output::HttpGet(..)
             | Output::Resolve(..)

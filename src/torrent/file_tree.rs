@@ -5,7 +5,8 @@ use super::bencode::{Kind, Value};
 use super::file_list::{Listed, attributes};
 use super::metainfo_error::{MetainfoError, bytes, count, required, wrong_kind};
 use super::piece_hash::{MerkleRoot, merkle_root};
-use super::{BLOCK_LENGTH, Layout};
+use super::piece_layers::filler;
+use super::{BLOCK_LENGTH, Layout, PieceLayers};
 use std::collections::BTreeMap;
 
 /// The files of a tree, in its order.
@@ -72,17 +73,18 @@ pub(super) enum LayerError {
 
 /// What each piece must hash to: from `layers` for files of several pieces, each checked against
 /// its file's root; the root itself for others. `roots` are the files' of `layout`, which is by
-/// file.
+/// file. And the layers that were used.
 pub(super) fn piece_roots(
     layout: &Layout,
     roots: &[Option<[u8; 32]>],
     layers: Option<Value<'_>>,
-) -> Result<Vec<MerkleRoot>, LayerError> {
+) -> Result<(Vec<MerkleRoot>, PieceLayers), LayerError> {
     let layers: BTreeMap<&[u8], Value<'_>> =
         layers.and_then(Value::entries).into_iter().flatten().collect();
     let piece_leaves = layout.piece_length() / BLOCK_LENGTH;
-    let filler = merkle_root(Vec::new(), piece_leaves.max(1) as usize, [0; 32]);
+    let filler = filler(layout.piece_length());
     let mut pieces = Vec::with_capacity(layout.piece_count());
+    let mut used = PieceLayers::default();
     for (index, (file, root)) in layout.files().iter().zip(roots).enumerate() {
         let Some(root) = root else { continue };
         if file.length <= u64::from(layout.piece_length()) {
@@ -97,9 +99,19 @@ pub(super) fn piece_roots(
             let sentence = format!("the piece layer of `{}` does not hash to its root", file.path);
             return Err(LayerError::Wrong(MetainfoError::at(layer.offset(), sentence)));
         }
+        used.insert(*root, nodes.concat().into());
         pieces.extend(nodes.into_iter().map(|root| MerkleRoot { root, leaves: piece_leaves }));
     }
-    Ok(pieces)
+    Ok((pieces, used))
+}
+
+/// The files of several pieces: each root once, and how many pieces it has.
+pub(super) fn layers_due(layout: &Layout, roots: &[Option<[u8; 32]>]) -> Vec<([u8; 32], usize)> {
+    let piece_length = u64::from(layout.piece_length());
+    let files = layout.files().iter().zip(roots).filter(|(file, _)| file.length > piece_length);
+    let counts = files
+        .filter_map(|(file, root)| Some(((*root)?, file.length.div_ceil(piece_length) as usize)));
+    counts.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 fn nodes(layer: Value<'_>, count: usize) -> Result<Vec<[u8; 32]>, MetainfoError> {

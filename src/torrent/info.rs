@@ -15,8 +15,11 @@ use super::file_tree::{self, LayerError};
 use super::finding::{Finding, Severity};
 use super::layout::LayoutError;
 use super::metainfo_error::{MetainfoError, Place, bytes, count, required, wrong_kind};
+use super::piece_hash::MerkleRoot;
+use super::piece_layers::LAYERS_BYTES_MAX;
 use super::{
-    BLOCK_LENGTH, InfoHashV1, InfoHashV2, InfoHashes, Layout, PathConflict, PieceHashes, SafePath,
+    BLOCK_LENGTH, InfoHashV1, InfoHashV2, InfoHashes, LayersDue, Layout, PathConflict, PieceHashes,
+    PieceLayers, SafePath,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -44,6 +47,8 @@ pub struct Info {
     /// The root of each file's Merkle tree (BEP 52), a file of [`Layout::files`] each; `None` for
     /// padding and empty files. No element at all for v1.
     pub roots: Vec<Option<[u8; 32]>>,
+    /// The layers of those trees, as far as they are known: all of v2, perhaps none of a hybrid.
+    pub layers: PieceLayers,
     /// Why the files can't all be written, if so.
     pub conflict: Option<PathConflict>,
     /// What is odd. Offsets count in `raw`.
@@ -101,8 +106,31 @@ impl Info {
             source: None,
             extras: BTreeMap::new(),
             roots: Vec::new(),
+            layers: PieceLayers::default(),
             findings: Vec::new(),
         }
+    }
+
+    /// The layers that `raw`, an info dictionary and nothing more, is to be used with (BEP 52).
+    ///
+    /// # Errors
+    /// If it is none that can be downloaded, as far as that is known without them.
+    pub fn layers_due(raw: &[u8]) -> Result<LayersDue, MetainfoError> {
+        let due = |tape: &Tape<'_>| Draft::read(tape.root(), b"?")?.layers_due();
+        let tape = scan(raw, "info").map_err(|why| why.within(Place::Info))?;
+        due(&tape).map_err(|why| why.within(Place::Info))
+    }
+
+    /// The dictionary of layers that is to stand beside it (BEP 52); `None` for v1, and for a hybrid
+    /// whose layers are not known.
+    #[must_use]
+    pub fn piece_layers(&self) -> Option<Bytes> {
+        let piece_length = u64::from(self.layout.piece_length());
+        let mut files = self.layout.files().iter().zip(&self.roots);
+        let is_known = |root: &[u8; 32]| self.layers.layer(root).is_some();
+        let known = files
+            .all(|(file, root)| file.length <= piece_length || root.as_ref().is_none_or(is_known));
+        (self.hashes.v2.is_some() && known).then(|| self.layers.encode())
     }
 
     /// What stands in for the info dictionary of a magnet until that is known: no piece, no file.
@@ -228,16 +256,21 @@ impl<'a> Draft<'a> {
         }
         let shape = Shape::new(&self).map_err(in_info)?;
         let layout = self.layout(piece_length, &shape, self.v1.is_none()).map_err(in_info)?;
-        let pieces = match &self.v1 {
-            Some(v1) => {
-                PieceHashes::V1(v1_hashes(v1.pieces, layout.piece_count()).map_err(in_info)?)
-            }
-            None => PieceHashes::V2(self.v2_roots(&layout, layers)?),
-        };
         let mut findings = self.findings.clone();
-        if self.v1.is_some() && self.v2.is_some() {
-            findings.extend(self.check_hybrid_layers(piece_length, layers)?);
-        }
+        let (pieces, known_layers) = match &self.v1 {
+            Some(v1) => {
+                let hashes = v1_hashes(v1.pieces, layout.piece_count()).map_err(in_info)?;
+                let known = match &self.v2 {
+                    Some(_) => self.hybrid_layers(piece_length, layers, &mut findings)?,
+                    None => PieceLayers::default(),
+                };
+                (PieceHashes::V1(hashes), known)
+            }
+            None => {
+                let (roots, known) = self.v2_roots(&layout, layers)?;
+                (PieceHashes::V2(roots), known)
+            }
+        };
         Ok(Info {
             hashes: InfoHashes {
                 v1: self.v1.is_some().then(|| InfoHashV1::of(&raw)),
@@ -245,10 +278,11 @@ impl<'a> Draft<'a> {
             },
             name: safe_name.as_str().to_owned(),
             pieces,
-            private: self.info.entry(b"private").and_then(Value::int).unwrap_or(0) != 0,
+            private: self.private(),
             source: self.info.entry(b"source").and_then(Value::bytes).map(lossy),
             extras: shape.extras(),
             roots: self.v2.as_deref().map(|tree| shape.roots(tree)).unwrap_or_default(),
+            layers: known_layers,
             conflict: PathConflict::find(&layout),
             findings,
             layout,
@@ -294,10 +328,9 @@ impl<'a> Draft<'a> {
         &self,
         layout: &Layout,
         layers: Option<Value<'_>>,
-    ) -> Result<Vec<super::piece_hash::MerkleRoot>, MetainfoError> {
+    ) -> Result<(Vec<MerkleRoot>, PieceLayers), MetainfoError> {
         let tree = self.v2.as_deref().unwrap_or_default();
-        let roots: Vec<_> = tree.iter().map(|file| file.root).collect();
-        file_tree::piece_roots(layout, &roots, layers).map_err(|why| match why {
+        file_tree::piece_roots(layout, &self.tree_roots(), layers).map_err(|why| match why {
             LayerError::Wrong(why) => why.within(Place::PieceLayers),
             LayerError::Missing(file) => {
                 let path = layout.files().get(file).map_or("", |file| file.path.as_str());
@@ -309,24 +342,59 @@ impl<'a> Draft<'a> {
     }
 
     /// A hybrid works without layers, but not with wrong ones.
-    fn check_hybrid_layers(
+    fn hybrid_layers(
         &self,
         piece_length: u64,
         layers: Option<Value<'_>>,
-    ) -> Result<Option<Finding>, MetainfoError> {
-        let tree = self.v2.as_deref().unwrap_or_default();
-        let shape = Shape { files: tree, folder: None };
-        let layout =
-            self.layout(piece_length, &shape, true).map_err(|why| why.within(Place::Info))?;
-        let roots: Vec<_> = tree.iter().map(|file| file.root).collect();
-        match file_tree::piece_roots(&layout, &roots, layers) {
-            Ok(_) => Ok(None),
+        findings: &mut Vec<Finding>,
+    ) -> Result<PieceLayers, MetainfoError> {
+        let layout = self.tree(piece_length).map_err(|why| why.within(Place::Info))?;
+        match file_tree::piece_roots(&layout, &self.tree_roots(), layers) {
+            Ok((_, known)) => Ok(known),
             Err(LayerError::Wrong(why)) => Err(why.within(Place::PieceLayers)),
             Err(LayerError::Missing(_)) => {
                 let message = "the hybrid has no complete `piece layers`: only its v1 half works";
-                Ok(Some(Finding::new("layers-missing", Severity::Warning, message)))
+                findings.push(Finding::new("layers-missing", Severity::Warning, message));
+                Ok(PieceLayers::default())
             }
         }
+    }
+
+    /// The v2 half by itself: its files, each from a piece boundary on.
+    fn tree(&self, piece_length: u64) -> Result<Layout, MetainfoError> {
+        let files = self.v2.as_deref().unwrap_or_default();
+        self.layout(piece_length, &Shape { files, folder: None }, true)
+    }
+
+    /// The roots of those files.
+    fn tree_roots(&self) -> Vec<Option<[u8; 32]>> {
+        self.v2.iter().flatten().map(|file| file.root).collect()
+    }
+
+    fn layers_due(&self) -> Result<LayersDue, MetainfoError> {
+        let private = self.private();
+        if self.v2.is_none() {
+            return Ok(LayersDue { private, ..LayersDue::default() });
+        }
+        let piece_length = count(self.piece_length, "piece length")?;
+        self.check_v2_piece_length(piece_length)?;
+        let layout = self.tree(piece_length)?;
+        let files = file_tree::layers_due(&layout, &self.tree_roots());
+        let bytes: usize = files.iter().map(|(_, count)| count * 32).sum();
+        if bytes > LAYERS_BYTES_MAX {
+            let sentence = format!("`piece layers` of `{bytes}` bytes, above {LAYERS_BYTES_MAX},");
+            return Err(MetainfoError::at(self.piece_length.offset(), sentence));
+        }
+        Ok(LayersDue {
+            piece_length: layout.piece_length(),
+            files,
+            needed: self.v1.is_none(),
+            private,
+        })
+    }
+
+    fn private(&self) -> bool {
+        self.info.entry(b"private").and_then(Value::int).unwrap_or(0) != 0
     }
 }
 

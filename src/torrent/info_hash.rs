@@ -78,9 +78,19 @@ impl InfoHashes {
     pub fn on_the_wire(&self) -> [u8; 20] {
         match (self.v1, self.v2) {
             (Some(v1), _) => v1.0,
-            (None, Some(v2)) => std::array::from_fn(|i| v2.0[i]),
-            (None, None) => [0; 20],
+            (None, _) => self.v2_on_the_wire().unwrap_or_default(),
         }
+    }
+
+    /// The first 20 bytes of v2, by which peers that speak that know the torrent (BEP 52).
+    #[must_use]
+    pub fn v2_on_the_wire(&self) -> Option<[u8; 20]> {
+        self.v2.map(|v2| std::array::from_fn(|i| v2.0[i]))
+    }
+
+    /// By what handshakes may call the torrent: a hybrid has two names.
+    pub fn names(&self) -> impl Iterator<Item = [u8; 20]> + use<> {
+        [self.v1.map(|v1| v1.0), self.v2_on_the_wire()].into_iter().flatten()
     }
 
     /// Whether `raw` is the info dictionary that they name.

@@ -182,7 +182,8 @@ pub fn merkle_root(mut nodes: Vec<[u8; 32]>, width: usize, filler: [u8; 32]) -> 
     nodes.first().copied().unwrap_or(filler)
 }
 
-fn parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+/// The node above two.
+pub(super) fn parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     let mut hasher = sha2::Sha256::new();
     hasher.update(left);
     hasher.update(right);

@@ -38,6 +38,20 @@ impl Handshake {
         self.reserved[7] & 0x04 != 0
     }
 
+    /// Whether its sender speaks the second version of the protocol too, whatever info hash stands
+    /// beside it (BEP 52, "upgrade path").
+    #[must_use]
+    pub const fn v2(&self) -> bool {
+        self.reserved[7] & 0x10 != 0
+    }
+
+    /// The same of somebody who speaks the second version.
+    #[must_use]
+    pub const fn with_v2(mut self) -> Self {
+        self.reserved[7] |= 0x10;
+        self
+    }
+
     /// Whether its sender is a node of the DHT, which hears PORT messages (BEP 5).
     #[must_use]
     pub const fn dht(&self) -> bool {
@@ -111,6 +125,7 @@ mod tests {
         let node = handshake.with_dht();
         assert!(node.extensions() && node.fast() && node.dht());
         assert_eq!(node.without_dht(), handshake);
+        assert!(!node.v2() && node.with_v2().v2() && node.with_v2().dht());
     }
 
     #[test]

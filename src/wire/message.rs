@@ -1,6 +1,7 @@
-//! [`Message`]: the messages of BEP 3 and BEP 6, and the envelope of BEP 10.
+//! [`Message`]: the messages of BEP 3, BEP 6 and BEP 52, and the envelope of BEP 10.
 
 use super::Fault;
+use super::hashes::{HASH_RANGE_BYTES, HashRange};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 /// Three numbers that name a block; not yet known to exist in any torrent.
@@ -56,6 +57,13 @@ pub enum Message {
     Reject(BlockSpec),
     /// You may ask for blocks of this piece though I choke you (BEP 6).
     AllowedFast(u32),
+    /// Send me hashes of a file's tree (BEP 52). Ranges are boxed: they are rare, and would make every
+    /// other message larger.
+    HashRequest(Box<HashRange>),
+    /// Hashes, 32 bytes each: those of the layer, then from below those beside the way to the root.
+    Hashes(Box<HashRange>, Bytes),
+    /// I will not send those hashes.
+    HashReject(Box<HashRange>),
     /// A message of an extension (BEP 10): 0 is the extension handshake, other ids are the
     /// receiver's.
     Extended {
@@ -84,6 +92,9 @@ const HAVE_NONE: u8 = 15;
 const REJECT: u8 = 16;
 const ALLOWED_FAST: u8 = 17;
 const EXTENDED: u8 = 20;
+const HASH_REQUEST: u8 = 21;
+const HASHES: u8 = 22;
+const HASH_REJECT: u8 = 23;
 
 impl Message {
     /// Reads one frame; a block's data stays a slice of it.
@@ -142,6 +153,16 @@ impl Message {
                 sized(size >= 1)?;
                 Self::Extended { id: frame.get_u8(), payload: frame }
             }
+            HASH_REQUEST | HASH_REJECT => {
+                sized(size == HASH_RANGE_BYTES)?;
+                let range = Box::new(HashRange::take(&mut frame));
+                if id == HASH_REQUEST { Self::HashRequest(range) } else { Self::HashReject(range) }
+            }
+            HASHES => {
+                sized(size >= HASH_RANGE_BYTES)?;
+                let range = Box::new(HashRange::take(&mut frame));
+                Self::Hashes(range, frame)
+            }
             unknown => Self::Unknown(unknown),
         })
     }
@@ -153,6 +174,11 @@ impl Message {
             out.put_u32((1 + numbers.len() * 4 + body_size) as u32);
             out.put_u8(id);
             numbers.iter().for_each(|number| out.put_u32(*number));
+        };
+        let hashes = |id: u8, range: &HashRange, out: &mut BytesMut| {
+            out.put_u32((1 + HASH_RANGE_BYTES + body_size) as u32);
+            out.put_u8(id);
+            range.put(out);
         };
         let three = |spec: &BlockSpec| [spec.index, spec.offset, spec.length];
         match self {
@@ -177,6 +203,9 @@ impl Message {
                 out.put_u8(PORT);
                 out.put_u16(*port);
             }
+            Self::HashRequest(range) => hashes(HASH_REQUEST, range, out),
+            Self::Hashes(range, _) => hashes(HASHES, range, out),
+            Self::HashReject(range) => hashes(HASH_REJECT, range, out),
             Self::Extended { id, .. } => {
                 out.put_u32((2 + body_size) as u32);
                 out.put_u8(EXTENDED);
@@ -192,6 +221,7 @@ impl Message {
             Self::Piece { data, .. } => Some(data),
             Self::Bitfield(bits) => Some(bits),
             Self::Extended { payload, .. } => Some(payload),
+            Self::Hashes(_, hashes) => Some(hashes),
             Self::KeepAlive
             | Self::Choke
             | Self::Unchoke
@@ -206,6 +236,8 @@ impl Message {
             | Self::HaveNone
             | Self::Reject(_)
             | Self::AllowedFast(_)
+            | Self::HashRequest(_)
+            | Self::HashReject(_)
             | Self::Unknown(_) => None,
         }
     }
@@ -237,6 +269,14 @@ mod tests {
         prop::collection::vec(any::<u8>(), 0..64).prop_map(Bytes::from)
     }
 
+    fn range() -> impl Strategy<Value = Box<HashRange>> {
+        any::<([u8; 32], u32, u32, u32, u32)>().prop_map(
+            |(root, base_layer, index, length, proof_layers)| {
+                Box::new(HashRange { root, base_layer, index, length, proof_layers })
+            },
+        )
+    }
+
     fn message() -> impl Strategy<Value = Message> {
         prop_oneof![
             Just(Message::KeepAlive),
@@ -257,6 +297,9 @@ mod tests {
             (any::<u32>(), any::<u32>(), bytes())
                 .prop_map(|(index, offset, data)| Message::Piece { index, offset, data }),
             (any::<u8>(), bytes()).prop_map(|(id, payload)| Message::Extended { id, payload }),
+            range().prop_map(Message::HashRequest),
+            range().prop_map(Message::HashReject),
+            (range(), bytes()).prop_map(|(range, hashes)| Message::Hashes(range, hashes)),
         ]
     }
 
@@ -282,6 +325,8 @@ mod tests {
     fn a_payload_of_the_wrong_size_is_a_fault() {
         for (frame, id, size) in
             [(&b"\x00x"[..], 0, 1), (b"\x04abc", 4, 3), (b"\x06abc", 6, 3), (b"\x07abc", 7, 3)]
+                .into_iter()
+                .chain([(&b"\x15abc"[..], 21, 3), (b"\x16abc", 22, 3), (b"\x17abc", 23, 3)])
         {
             assert_eq!(
                 Message::decode(Bytes::from_static(frame)),

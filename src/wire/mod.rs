@@ -8,11 +8,13 @@ pub mod extension;
 pub mod fault;
 pub mod frame;
 pub mod handshake;
+pub mod hashes;
 pub mod message;
 pub mod metadata;
 pub mod mse;
 
 pub use fault::Fault;
 pub use handshake::Handshake;
+pub use hashes::HashRange;
 pub use message::{BlockSpec, Message};
 pub use metadata::MetadataMessage;

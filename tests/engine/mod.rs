@@ -3,6 +3,7 @@
 mod encryption;
 mod giving;
 mod late;
+mod layers;
 mod lies;
 mod magnet;
 mod mapped;

@@ -43,13 +43,13 @@ fn greeted(told: &mut Told, n: u8, is_node: bool) -> (PeerId, Vec<u16>, bool) {
     }
     let peer = told.engine.next_peer();
     told.tell(Input::Accepted(peer, SocketAddr::from(([10, 0, 0, n], 6881))));
+    let mut theirs = told.handshake;
+    theirs.peer_id[19] = n;
+    told.tell(Input::Greeted(peer, theirs));
     let ours = told.out.iter().find_map(|output| match output {
         Output::Greet(_, handshake) => Some(handshake.dht()),
         _ => None,
     });
-    let mut theirs = told.handshake;
-    theirs.peer_id[19] = n;
-    told.tell(Input::Greeted(peer, theirs));
     told.handshake = plain;
     let ports = told.said(peer).into_iter().filter_map(|message| match message {
         Message::Port(port) => Some(port),

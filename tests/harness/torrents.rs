@@ -179,10 +179,15 @@ impl Torrent {
         self.facts["info_hash_v2"].as_str()
     }
 
-    /// What a tracker calls it: the v1 info hash, or 20 bytes of the v2 one.
+    /// What a tracker calls it first: the v1 info hash, or 20 bytes of the v2 one.
     pub fn tracker_hash(&self) -> String {
-        let hash = self.info_hash_v1().or_else(|| self.info_hash_v2());
-        hash.expect("a torrent has a hash")[..40].to_owned()
+        self.tracker_hashes().swap_remove(0)
+    }
+
+    /// All that a tracker may call it: a hybrid has two names.
+    pub fn tracker_hashes(&self) -> Vec<String> {
+        let hashes = [self.info_hash_v1(), self.info_hash_v2()];
+        hashes.into_iter().flatten().map(|hash| hash[..40].to_owned()).collect()
     }
 
     /// How many pieces it has.

@@ -52,7 +52,8 @@ impl Opentracker {
         let folder = net.folder(&format!("opentracker-{host}"));
         // As root it shuts itself into the folder as `nobody`, and reads the list from there.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let hashes: Vec<String> = torrents.iter().map(|torrent| torrent.tracker_hash()).collect();
+        let hashes: Vec<String> =
+            torrents.iter().flat_map(|torrent| torrent.tracker_hashes()).collect();
         fs::write(folder.join("whitelist"), hashes.join("\n") + "\n").expect("it takes a file");
         let mut command = net.command("opentracker");
         command.arg("-d").arg(&folder).args(["-w", "whitelist", "-i", host]).args([

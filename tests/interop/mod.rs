@@ -19,6 +19,7 @@ mod shapes;
 mod strategies;
 mod survey;
 mod trackers;
+mod v2;
 
 use crate::harness::torrents::Recipe;
 use crate::harness::tree::same;

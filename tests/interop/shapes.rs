@@ -2,7 +2,7 @@
 
 use super::{Swarm, one_file};
 use crate::harness::tree::Tree;
-use crate::harness::{Client, Content, GIB, KIB, MIB, Net, Rtor, Torrent, Version};
+use crate::harness::{Client, Content, GIB, KIB, MIB, Torrent, Version};
 use std::time::Duration;
 
 #[test]
@@ -95,16 +95,4 @@ fn a_hybrid_is_downloaded_by_its_v1_half_and_its_padding_never_written() {
     swarm.fetches(&[]);
     std::fs::remove_dir_all(swarm.run.join("out")).expect("it is there");
     swarm.gets(&[]);
-}
-
-#[test]
-fn a_torrent_of_v2_alone_is_refused_in_a_sentence() {
-    let net = Net::new();
-    let content = Content::file(&net.folder("source"), "one.bin", MIB, 1);
-    let file = net.folder("torrents").join("x.torrent");
-    let torrent = Torrent::of(&content).version(Version::V2).make(&file);
-    for verb in ["fetch", "get"] {
-        let said = Rtor::new(&net.folder("run"), [verb, torrent.arg()]).run().refused();
-        assert!(said.contains("this torrent is v2 only"), "{said}");
-    }
 }
