@@ -43,13 +43,9 @@ pub struct Args {
 /// # Errors
 /// If SOURCE is unusable or is a magnet that is not resolved.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-    let proxy = args.network.proxy()?;
-    let source::Loaded { mut manifest, findings } = source::load_through(
-        proxy.as_ref(),
-        args.source.as_deref(),
-        Path::new(STORE_DEFAULT),
-        env,
-    )?;
+    let route = args.network.route()?;
+    let source::Loaded { mut manifest, findings } =
+        source::load_by(&route, args.source.as_deref(), Path::new(STORE_DEFAULT), env)?;
     let swarm = match args.swarm {
         false => None,
         true => match survey::run(globals, env, &mut manifest, &args.network)? {

@@ -3,7 +3,7 @@
 use super::download::{self, Choice, Target};
 use super::giving::Giving;
 use super::globals::Globals;
-use super::network::Network;
+use super::network::{Network, Route};
 use super::quantity;
 use super::selection::Selection;
 use super::source::{self, STORE_DEFAULT};
@@ -12,7 +12,6 @@ use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::Manifest;
 use crate::manifest::fetch::StoreKind;
-use crate::net::Proxy;
 use crate::torrent::Info;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -56,9 +55,9 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// Through whom everything goes.
-    pub(super) fn proxy(&self) -> Result<Option<Proxy>, Error> {
-        self.network.proxy()
+    /// By which way everything goes.
+    pub(super) fn route(&self) -> Result<Route, Error> {
+        self.network.route()
     }
 
     /// What the user chose.
@@ -80,9 +79,8 @@ impl Download {
 /// # Errors
 /// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-    let proxy = args.download.proxy()?;
-    let manifest =
-        source::load_through(proxy.as_ref(), args.source.as_deref(), &args.pieces, env)?.manifest;
+    let route = args.download.route()?;
+    let manifest = source::load_by(&route, args.source.as_deref(), &args.pieces, env)?.manifest;
     let folder = env.path(&args.pieces);
     let make = move |manifest: &Manifest, info: &Arc<Info>| {
         let store = PieceStore::make(&folder, Arc::clone(info))?;

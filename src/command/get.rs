@@ -36,14 +36,9 @@ pub struct Args {
 /// # Errors
 /// If SOURCE is unusable, or a plugin, the port or the disk can't be had.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-    let proxy = args.download.proxy()?;
-    let manifest = source::load_through(
-        proxy.as_ref(),
-        args.source.as_deref(),
-        Path::new(STORE_DEFAULT),
-        env,
-    )?
-    .manifest;
+    let route = args.download.route()?;
+    let manifest =
+        source::load_by(&route, args.source.as_deref(), Path::new(STORE_DEFAULT), env)?.manifest;
     let (folder, force) = (env.path(&args.output), args.force);
     let make = move |_: &Manifest, info: &Arc<Info>| {
         if let Some(conflict) = &info.conflict {

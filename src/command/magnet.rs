@@ -43,14 +43,9 @@ pub struct Args {
 /// # Errors
 /// If SOURCE is unusable or can't be read, or a plugin, the port or the file can't be had.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-    let proxy = args.network.proxy()?;
-    let mut manifest = source::load_through(
-        proxy.as_ref(),
-        args.source.as_deref(),
-        Path::new(STORE_DEFAULT),
-        env,
-    )?
-    .manifest;
+    let route = args.network.route()?;
+    let mut manifest =
+        source::load_by(&route, args.source.as_deref(), Path::new(STORE_DEFAULT), env)?.manifest;
     if args.resolve && manifest.torrent().info.is_none() {
         match resolve(args, globals, env, manifest.torrent())? {
             Resolved::Info(info) => manifest.learned(info),

@@ -31,9 +31,8 @@ use crate::error::Error;
 use crate::host::HostError;
 use crate::manifest::Manifest;
 use crate::net::http::Http;
-use crate::net::{Proxies, Proxy};
+use crate::net::{LocalAddrs, Proxies, Proxy};
 use crate::torrent::{Info, Torrent};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Prints a verb's result: `table` for people, else the manifest.
@@ -65,7 +64,7 @@ const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
 
 /// The HTTP client; `$SSL_CERT_FILE` names the certificates to trust, as it does for OpenSSL. Without
 /// a proxy that the user named for everything, those of the environment are asked.
-fn http(env: &Env, from: Option<IpAddr>, proxy: Option<&Proxy>) -> Result<Http, Error> {
+fn http(env: &Env, local: LocalAddrs, proxy: Option<&Proxy>) -> Result<Http, Error> {
     let proxies = match proxy {
         Some(proxy) => Proxies::only(proxy.clone()),
         None => {
@@ -76,7 +75,7 @@ fn http(env: &Env, from: Option<IpAddr>, proxy: Option<&Proxy>) -> Result<Http, 
     };
     let file = env.var("SSL_CERT_FILE").map(|file| env.path(file));
     let roots = file.map(|file| named_file::read(&file, CERTIFICATES_BYTES_MAX)).transpose()?;
-    Http::new(from, roots.as_deref(), &proxies).map_err(Error::world)
+    Http::new(local, roots.as_deref(), &proxies).map_err(Error::world)
 }
 
 impl From<HostError> for Error {

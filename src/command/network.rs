@@ -7,7 +7,7 @@ use crate::engine::{Encryption, Guest};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Registry, StateFolder};
-use crate::net::Proxy;
+use crate::net::{LocalAddrs, LocalAddrsError, Proxy};
 use rtor_plugin::Services;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -49,6 +49,10 @@ pub(super) struct Network {
     /// $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY]
     #[arg(long, value_name = "URL")]
     pub(super) proxy: Option<String>,
+    /// Leave from and listen at the addresses of this interface alone, or at this address. IPv4 or
+    /// IPv6 is not used if it has no address of that
+    #[arg(long, value_name = "NAME|ADDR", conflicts_with = "proxy")]
+    interface: Option<String>,
     /// Encrypted connections (MSE): `allow` both kinds and try plain ones first, `prefer` encrypted
     /// ones, `require` them with RC4, or `off`
     #[arg(long, value_name = "WHEN", default_value = "allow")]
@@ -156,12 +160,44 @@ impl Network {
         Some(StateFolder::at(path))
     }
 
-    /// `--proxy`. What the user typed is not repeated: there may be a password in it.
-    pub(super) fn proxy(&self) -> Result<Option<Proxy>, Error> {
+    /// `--proxy`, `--interface`.
+    ///
+    /// # Errors
+    /// If one is none, or `--listen` is elsewhere.
+    pub(super) fn route(&self) -> Result<Route, Error> {
+        // What the user typed is not repeated: there may be a password in it.
         let parse = |text: &String| {
             text.parse().map_err(|why| Error::input(format!("`--proxy` is no proxy: {why}")))
         };
-        self.proxy.as_ref().map(parse).transpose()
+        let proxy = self.proxy.as_ref().map(parse).transpose()?;
+        let find = |name: &String| LocalAddrs::of_interface(name).map_err(no_interface);
+        let interface = self.interface.as_ref().map(find).transpose()?;
+        if let (Some(local), Some(listen)) = (interface, self.listen)
+            && !local.include(listen)
+        {
+            let name = self.interface.as_deref().unwrap_or_default();
+            let sentence = format!("`--listen {listen}` is not at `--interface {name}`");
+            return Err(Error::input(sentence));
+        }
+        Ok(Route { proxy, interface })
+    }
+}
+
+/// By which way everything goes.
+#[derive(Debug, Default)]
+pub(super) struct Route {
+    /// Through whom.
+    pub(super) proxy: Option<Proxy>,
+    /// From where; `None`: as the system says.
+    pub(super) interface: Option<LocalAddrs>,
+}
+
+fn no_interface(why: LocalAddrsError) -> Error {
+    match why {
+        LocalAddrsError::System(_) => Error::world(why),
+        LocalAddrsError::Unknown(_) | LocalAddrsError::Bare(_) => {
+            Error::input(format!("`--interface`: {why}"))
+        }
     }
 }
 

@@ -54,10 +54,10 @@ pub struct Args {
 /// # Errors
 /// If SOURCE is unusable, the data not where it is said to be, or a plugin or the port can't be had.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
-    let proxy = args.network.proxy()?;
+    let route = args.network.route()?;
     let usual = args.pieces.clone().unwrap_or_else(|| PathBuf::from(STORE_DEFAULT));
     let source = args.source.as_deref();
-    let mut manifest = source::load_through(proxy.as_ref(), source, &usual, env)?.manifest;
+    let mut manifest = source::load_by(&route, source, &usual, env)?.manifest;
     let info = super::resolved(manifest.torrent())?;
     let (kind, path) = args.place(&manifest, usual);
     let store = open(env, kind, &path, &info)?;

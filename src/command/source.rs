@@ -12,11 +12,12 @@
 
 #![expect(clippy::disallowed_types, reason = "an I/O room: SOURCE may be a file")]
 
+use super::network::Route;
 use crate::env::{Env, Stdin};
 use crate::error::Error;
 use crate::manifest::fetch::{Fetch, StoreKind};
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
-use crate::net::Proxy;
+use crate::net::LocalAddrs;
 use crate::torrent::magnet::{self, MAGNET_SCHEME};
 use crate::torrent::metainfo::METAINFO_BYTES_MAX;
 use crate::torrent::{Finding, Metainfo, Torrent};
@@ -46,15 +47,15 @@ pub struct Loaded {
 /// # Errors
 /// If it is nothing that names a torrent (exit 2), or can't be read or fetched (exit 3).
 pub fn load(source: Option<&OsStr>, store: &Path, env: &mut Env) -> Result<Loaded, Error> {
-    load_through(None, source, store, env)
+    load_by(&Route::default(), source, store, env)
 }
 
-/// The same, a URL through `proxy` if the user named one.
+/// The same, a URL by the way that the user named.
 ///
 /// # Errors
 /// As for [`load`].
-pub fn load_through(
-    proxy: Option<&Proxy>,
+pub(super) fn load_by(
+    route: &Route,
     source: Option<&OsStr>,
     store: &Path,
     env: &mut Env,
@@ -68,7 +69,7 @@ pub fn load_through(
     match source.to_str() {
         Some("-") => stdin(env),
         Some(text) if is_magnet(text) => of_magnet(text, "the argument"),
-        Some(text) if is_url(text) => of_url(text, proxy, env),
+        Some(text) if is_url(text) => of_url(text, route, env),
         Some(text) if let Some(torrent) = Torrent::from_hex(text) => Ok(of_torrent(torrent)),
         _ => of_path(Path::new(source), env),
     }
@@ -159,8 +160,9 @@ fn of_torrent(torrent: Torrent) -> Loaded {
     Loaded { manifest: Manifest::of(torrent), findings: Vec::new() }
 }
 
-fn of_url(url: &str, proxy: Option<&Proxy>, env: &Env) -> Result<Loaded, Error> {
-    let http = super::http(env, None, proxy)?;
+fn of_url(url: &str, route: &Route, env: &Env) -> Result<Loaded, Error> {
+    let local = route.interface.unwrap_or(LocalAddrs::ANY);
+    let http = super::http(env, local, route.proxy.as_ref())?;
     let failed = |why: &dyn std::fmt::Display| Error::world(format!("`{url}`: {why}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,7 +3,7 @@
 
 use super::globals::Globals;
 use super::limits::Kept;
-use super::network::{self, Network};
+use super::network::{self, Network, Route};
 use super::progress::Show;
 use crate::disk::named_file;
 use crate::driver::{DriverError, Goal, Scrape, Setup, Storage};
@@ -11,8 +11,8 @@ use crate::engine::{Choking, Config, Content, Encryption, Guest};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Places, Registry, StateFolder};
-use crate::net::Proxy;
 use crate::net::http::Http;
+use crate::net::{LocalAddrs, Proxy};
 use crate::torrent::{Bitfield, Info, InfoHashes, Torrent};
 use rtor_plugin::{Level, Services};
 use std::io::Write;
@@ -38,6 +38,9 @@ pub(super) struct Swarm {
     proxy: Option<Proxy>,
     listen: Option<SocketAddr>,
     map_port: bool,
+    interface: Option<LocalAddrs>,
+    /// Where trackers are asked from.
+    local: LocalAddrs,
     peers_max: usize,
     encryption: Encryption,
     timeout: Option<Duration>,
@@ -63,9 +66,10 @@ impl Swarm {
         let services: Arc<dyn Services> = Arc::new(Complaints);
         let rank = registry.ranker(strategy, Arc::clone(&services))?;
         let Network { no_trackers, peer, listen, .. } = network;
-        let listens_at = listen.map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified());
+        let Route { proxy, interface } = network.route()?;
+        let listens_at = listen.map_or(LocalAddrs::ANY, |addr| LocalAddrs::only(addr.ip()));
+        let local = interface.unwrap_or(listens_at);
         let guests = network.guests(globals, env, &registry, torrent.private(), &services)?;
-        let proxy = network.proxy()?;
         let mut trackers = if *no_trackers { Vec::new() } else { torrent.trackers.clone() };
         if let Some(proxy) = &proxy {
             network::leave_udp_out(&mut trackers, proxy, globals, env)?;
@@ -79,10 +83,12 @@ impl Swarm {
             nodes: torrent.nodes.clone(),
             trackers,
             peers: peer.iter().copied().chain(named).collect(),
-            http: super::http(env, listens_at, proxy.as_ref())?,
+            http: super::http(env, local, proxy.as_ref())?,
             proxy,
             listen: *listen,
             map_port: network.map_port,
+            interface,
+            local,
             peers_max: usize::from(network.max_peers),
             encryption: network.encryption.into(),
             timeout: network.timeout,
@@ -127,7 +133,7 @@ impl Swarm {
             seed: chance()?,
             guests: self.guests,
             http: self.http,
-            from: self.listen.map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified()),
+            from: self.local,
             proxy: self.proxy,
             wait,
         })
@@ -170,6 +176,7 @@ impl Swarm {
             memory_max,
             listen: self.listen,
             map_port: self.map_port,
+            interface: self.interface,
             peers: self.peers,
             goal,
             timeout: self.timeout,

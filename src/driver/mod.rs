@@ -24,13 +24,13 @@ use crate::net::Outgoing;
 use crate::net::http::Http;
 use crate::net::{
     Buffers, ConnId, Connection, Datagrams, Door, FACTS_WAITING_MAX, Fact, Limits, ListenError,
-    Listener, Means, Newcomer, PortMap, PortNews, Proxy,
+    Listener, LocalAddrs, Means, Newcomer, PortMap, PortNews, Proxy,
 };
 use crate::torrent::{Info, MetainfoError};
 use act::Loads;
 use errands::Errands;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -74,6 +74,8 @@ pub struct Setup {
     pub memory_max: u64,
     /// Where to listen; `None`: the usual port, or any.
     pub listen: Option<SocketAddr>,
+    /// The addresses of the interface that the user named: nothing leaves from others.
+    pub interface: Option<LocalAddrs>,
     /// Peers that the user or the torrent named.
     pub peers: Vec<SocketAddr>,
     /// Have a router pass on to us what it gets at our ports.
@@ -155,7 +157,7 @@ pub struct Driver {
     /// Where others reach us by way of it.
     external: Option<SocketAddr>,
     states: Option<StateFolder>,
-    from: Option<IpAddr>,
+    from: LocalAddrs,
     proxy: Option<Proxy>,
     goal: Option<Goal>,
     /// Since when everything is here, and its bytes.
@@ -183,6 +185,7 @@ impl Driver {
             storage,
             memory_max,
             listen,
+            interface,
             map_port,
             peers,
             goal,
@@ -197,12 +200,12 @@ impl Driver {
         let (errands, answers) = Errands::new(http);
         let (listener, datagrams) = match &proxy {
             Some(proxy) => (Listener::closed(), Datagrams::through(proxy, &facts_from)),
-            None => opened(listen, &facts_from, door(&engine))?,
+            None => ports(listen, interface, &facts_from, door(&engine))?,
         };
         engine.port = listener.port();
         engine.udp_port = datagrams.port();
         let port_map = map_port.then(|| asked(&listener, &datagrams)).flatten();
-        let from = Some(listener.ip()).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED);
+        let from = interface.unwrap_or_else(|| LocalAddrs::preferring(listener.ip()));
         let limit_up = limits.up();
         let means = Means { facts: facts_from, buffers: Buffers::new(memory_max), limits };
         let began = Instant::now();
@@ -540,14 +543,16 @@ fn door(engine: &Config) -> Door {
     }
 }
 
-/// The port, for TCP and for UDP.
-fn opened(
+/// The TCP port, and the UDP port of the same number if that can be had.
+fn ports(
     listen: Option<SocketAddr>,
+    interface: Option<LocalAddrs>,
     facts: &mpsc::Sender<Fact>,
     door: Door,
 ) -> Result<(Listener, Datagrams), ListenError> {
-    let listener = Listener::open(listen, facts, door)?;
-    let datagrams = Datagrams::open(listener.ip(), listener.port(), facts);
+    let listener = Listener::open(listen, interface.unwrap_or(LocalAddrs::ANY), facts, door)?;
+    let local = interface.unwrap_or_else(|| LocalAddrs::only(listener.ip()));
+    let datagrams = Datagrams::open(local, listener.port(), facts);
     Ok((listener, datagrams))
 }
 

@@ -3,15 +3,12 @@
 use super::errands::Errands;
 use crate::engine::{Guest, Input, found_of, reply_of};
 use crate::net::http::Http;
-use crate::net::{Datagrams, FACTS_WAITING_MAX, Fact as Socket, Proxy};
+use crate::net::{Datagrams, FACTS_WAITING_MAX, Fact as Socket, LocalAddrs, Proxy};
 use rtor_plugin::Level;
 use rtor_plugin::discovery::{Answer, Fact, Tracker, Wish};
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// All addresses of this machine.
-const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// No guest is told of its deadline sooner.
 const REST: Duration = Duration::from_millis(10);
 
@@ -29,8 +26,8 @@ pub struct Scrape {
     pub guests: Vec<Guest>,
     /// For HTTP trackers.
     pub http: Http,
-    /// Where datagrams leave from, if the user said.
-    pub from: Option<IpAddr>,
+    /// Where datagrams leave from.
+    pub from: LocalAddrs,
     /// Through which everything goes; then no name is looked up here.
     pub proxy: Option<Proxy>,
     /// How long guests may take; the bundled one takes 20 seconds at most.
@@ -58,7 +55,7 @@ pub async fn scrape(ask: Scrape) -> Vec<Scraped> {
     let Scrape { info_hash, trackers, private, seed, guests, http, from, proxy, wait } = ask;
     let (facts_from, mut facts) = mpsc::channel(FACTS_WAITING_MAX);
     let datagrams = match &proxy {
-        None => Datagrams::open(from.unwrap_or(ANYWHERE), 0, &facts_from),
+        None => Datagrams::open(from, 0, &facts_from),
         Some(proxy) => Datagrams::through(proxy, &facts_from),
     };
     let (errands, mut answers) = Errands::new(http);
@@ -236,8 +233,8 @@ mod tests {
             private: false,
             seed: 7,
             guests: vec![guest],
-            http: Http::new(None, None, &proxies).expect("a client"),
-            from: None,
+            http: Http::new(LocalAddrs::ANY, None, &proxies).expect("a client"),
+            from: LocalAddrs::ANY,
             proxy,
             wait: Duration::from_secs(30),
         };

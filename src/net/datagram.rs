@@ -3,11 +3,11 @@
 
 use super::association::Associations;
 use super::multicast::Groups;
-use super::{Fact, Facts, Proxy};
+use super::{Fact, Facts, LocalAddrs, Proxy};
 use bytes::Bytes;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
@@ -46,19 +46,18 @@ struct Port {
 }
 
 impl Datagrams {
-    /// Opens `port` on `ip`, or on any address of both families if `ip` is unspecified; another
-    /// port, the same for both, if that one is taken. What cannot be opened is left out: without
-    /// UDP, HTTP trackers and TCP peers still work.
+    /// Opens `port` on the addresses `local`; another port, the same for both families, if that one is
+    /// taken. What cannot be opened is left out: without UDP, HTTP trackers and TCP peers still work.
     #[must_use]
-    pub fn open(ip: IpAddr, port: u16, facts: &Facts) -> Self {
+    pub fn open(local: LocalAddrs, port: u16, facts: &Facts) -> Self {
         let tries = std::iter::once(port).chain(std::iter::repeat_n(0, ANY_PORT_TRIES));
-        let pair = tries.map(|port| Pair::open(ip, port)).find(|pair| !pair.is_taken);
+        let pair = tries.map(|port| Pair::open(local, port)).find(|pair| !pair.is_taken);
         let Pair { v4, v6, port, .. } = pair.unwrap_or_default();
         let receive = |socket: &Arc<UdpSocket>| {
             tokio::spawn(receive(Arc::clone(socket), facts.clone())).abort_handle()
         };
         let tasks = [&v4, &v6].into_iter().flatten().map(receive).collect();
-        Self(Way::Port(Port { v4, v6, port, groups: Groups::new(ip, facts.clone()), tasks }))
+        Self(Way::Port(Port { v4, v6, port, groups: Groups::new(local, facts.clone()), tasks }))
     }
 
     /// No port: what is sent goes through `proxy`, or nowhere if that is no kind of proxy that
@@ -148,13 +147,10 @@ struct Pair {
 }
 
 impl Pair {
-    fn open(ip: IpAddr, port: u16) -> Self {
-        let both = ip.is_unspecified();
-        let v4 = if ip.is_ipv4() { ip } else { Ipv4Addr::UNSPECIFIED.into() };
-        let v6 = if ip.is_ipv6() { ip } else { Ipv6Addr::UNSPECIFIED.into() };
+    fn open(local: LocalAddrs, port: u16) -> Self {
         let mut pair = Self { port, ..Self::default() };
-        pair.v4 = (both || ip.is_ipv4()).then(|| pair.bind(v4)).flatten();
-        pair.v6 = (both || ip.is_ipv6()).then(|| pair.bind(v6)).flatten();
+        pair.v4 = local.of_family(false).and_then(|ip| pair.bind(ip));
+        pair.v6 = local.of_family(true).and_then(|ip| pair.bind(ip));
         pair
     }
 
@@ -205,13 +201,18 @@ pub(super) async fn receive(socket: Arc<UdpSocket>, facts: Facts) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
     use std::time::Duration;
     use tokio::sync::mpsc;
+
+    fn at(ip: Ipv4Addr) -> LocalAddrs {
+        LocalAddrs::only(ip.into())
+    }
 
     #[tokio::test]
     async fn the_very_first_datagram_leaves_and_the_answer_arrives() {
         let (facts_from, mut facts) = mpsc::channel(4);
-        let mut ours = Datagrams::open(Ipv4Addr::LOCALHOST.into(), 0, &facts_from);
+        let mut ours = Datagrams::open(at(Ipv4Addr::LOCALHOST), 0, &facts_from);
         let other = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
         ours.send(other.local_addr().expect("an address"), b"ping");
         let mut buffer = [0; 16];
@@ -229,7 +230,7 @@ mod tests {
         let (facts, _) = mpsc::channel(4);
         let taken = UdpSocket::bind("[::1]:0").await.expect("a port");
         let port = taken.local_addr().expect("an address").port();
-        let ours = Datagrams::open(Ipv4Addr::UNSPECIFIED.into(), port, &facts);
+        let ours = Datagrams::open(at(Ipv4Addr::UNSPECIFIED), port, &facts);
         assert_ne!(ours.port(), port);
         let Way::Port(own) = &ours.0 else { panic!("it is no port") };
         let ports = [&own.v4, &own.v6].map(|socket| {
@@ -241,19 +242,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_sent_to_a_group_is_heard_by_all_that_joined() {
-        let ip = Ipv4Addr::LOCALHOST.into();
+        let ip = Ipv4Addr::LOCALHOST;
         let group = "239.192.152.143:6771".parse().expect("literal");
         let (facts_from, mut facts) = mpsc::channel(4);
         let (others_from, mut others_facts) = mpsc::channel(4);
-        let mut ours = Datagrams::open(ip, 0, &facts_from);
-        let mut other = Datagrams::open(ip, 0, &others_from);
+        let mut ours = Datagrams::open(at(ip), 0, &facts_from);
+        let mut other = Datagrams::open(at(ip), 0, &others_from);
         ours.join(group).expect("there is a way");
         other.join(group).expect("the port is shared");
         ours.send(group, b"BT-SEARCH");
         for facts in [&mut facts, &mut others_facts] {
             let fact = tokio::time::timeout(Duration::from_secs(5), facts.recv()).await;
             let Ok(Some(Fact::Datagram(from, bytes))) = fact else { panic!("no datagram") };
-            assert_eq!(from, SocketAddr::new(ip, ours.port()));
+            assert_eq!(from, SocketAddr::from((ip, ours.port())));
             assert_eq!(&bytes[..], b"BT-SEARCH");
         }
     }
@@ -261,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_group_cannot_be_joined() {
         let (facts, _) = mpsc::channel(4);
-        let mut ours = Datagrams::open(Ipv4Addr::LOCALHOST.into(), 0, &facts);
+        let mut ours = Datagrams::open(at(Ipv4Addr::LOCALHOST), 0, &facts);
         let addr = "10.0.0.1:6771".parse().expect("literal");
         assert_eq!(ours.join(addr), Err("`10.0.0.1:6771` is no group, or one too many".to_owned()));
         let other_family = "[ff15::efc0:988f]:6771".parse().expect("literal");

@@ -4,11 +4,11 @@
 //! some trackers compare texts. Bodies and redirects are capped, because the other end is
 //! anyone's. Proxies are those that the caller names, and no others.
 
-use super::Proxies;
+use super::{LocalAddrs, Proxies};
 use bytes::{Bytes, BytesMut};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Bytes of a tracker's reply.
@@ -39,21 +39,22 @@ pub enum HttpError {
 /// An HTTP client; clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Http {
-    any: reqwest::Client,
-    v4: Option<reqwest::Client>,
-    v6: Option<reqwest::Client>,
+    /// Tried in turn: with an address of each family to leave from there is one for each.
+    any: Vec<reqwest::Client>,
+    v4: Vec<reqwest::Client>,
+    v6: Vec<reqwest::Client>,
 }
 
 impl Http {
-    /// A client. If `from` is given, servers of its family are reached from that address, and no
-    /// others: a tracker tells others to look for us where our request came from. If `roots_pem` is given,
-    /// the certificates in it are trusted, instead of Mozilla's that are built in. With `proxies`
-    /// over which family a server is reached is their choice: it counts as IPv4.
+    /// A client. Servers are reached from the addresses `local`: a tracker tells others to look for us
+    /// where our request came from. If `roots_pem` is given, the certificates in it are trusted,
+    /// instead of Mozilla's that are built in. With `proxies` over which family a server is reached is
+    /// their choice: it counts as IPv4.
     ///
     /// # Errors
     /// If TLS can't be set up, or `roots_pem` has no certificate that can be used.
     pub fn new(
-        from: Option<IpAddr>,
+        local: LocalAddrs,
         roots_pem: Option<&[u8]>,
         proxies: &Proxies,
     ) -> Result<Self, HttpError> {
@@ -67,20 +68,17 @@ impl Http {
             .map_err(|why| HttpError::SetUp(why.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        let from = |ip| client(&tls, Some(ip), proxies);
+        let any = match local == LocalAddrs::ANY {
+            true => vec![client(&tls, None, proxies)?],
+            false => local.ips().map(from).collect::<Result<_, _>>()?,
+        };
         if !proxies.is_empty() {
-            let any = client(&tls, from, proxies)?;
-            return Ok(Self { v4: Some(any.clone()), v6: None, any });
+            return Ok(Self { v4: any.clone(), v6: Vec::new(), any });
         }
         // A socket that is bound to an address, be it the unspecified one, reaches its family only.
-        let over = |any: IpAddr| {
-            let from = from.unwrap_or(any);
-            (from.is_ipv4() == any.is_ipv4()).then(|| client(&tls, Some(from), proxies)).transpose()
-        };
-        Ok(Self {
-            any: client(&tls, from, proxies)?,
-            v4: over(Ipv4Addr::UNSPECIFIED.into())?,
-            v6: over(Ipv6Addr::UNSPECIFIED.into())?,
-        })
+        let over = |v6| local.of_family(v6).into_iter().map(from).collect::<Result<_, _>>();
+        Ok(Self { any, v4: over(false)?, v6: over(true)? })
     }
 
     /// Fetches `url`: the status and the body of at most `bytes_max`.
@@ -88,7 +86,7 @@ impl Http {
     /// # Errors
     /// If there is no whole reply.
     pub async fn fetch(&self, url: &str, bytes_max: usize) -> Result<(u16, Bytes), HttpError> {
-        fetch(&self.any, url, bytes_max).await
+        self.fetch_over(None, url, bytes_max).await
     }
 
     /// The same, over the address family 4 or 6 alone if one is said.
@@ -101,12 +99,19 @@ impl Http {
         url: &str,
         bytes_max: usize,
     ) -> Result<(u16, Bytes), HttpError> {
-        let client = match family {
-            None => &self.any,
-            Some(4) => self.v4.as_ref().ok_or(HttpError::Family(4))?,
-            Some(_) => self.v6.as_ref().ok_or(HttpError::Family(6))?,
+        let (clients, family) = match family {
+            None => (&self.any, 4),
+            Some(4) => (&self.v4, 4),
+            Some(_) => (&self.v6, 6),
         };
-        fetch(client, url, bytes_max).await
+        let mut failed = HttpError::Family(family);
+        for client in clients {
+            match fetch(client, url, bytes_max).await {
+                Err(why @ HttpError::Failed(_)) => failed = why,
+                ended => return ended,
+            }
+        }
+        Err(failed)
     }
 }
 
@@ -206,7 +211,7 @@ mod tests {
 
     fn fetch(url: &str, bytes_max: usize) -> Result<(u16, Bytes), HttpError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let http = Http::new(None, None, &Proxies::default()).expect("a client");
+        let http = Http::new(LocalAddrs::ANY, None, &Proxies::default()).expect("a client");
         runtime.expect("a runtime").block_on(http.fetch(url, bytes_max))
     }
 
@@ -237,20 +242,20 @@ mod tests {
         // It listens on IPv4 alone.
         let (base, served) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".to_vec());
         let url = base.replace("127.0.0.1", "localhost");
-        let http = Http::new(None, None, &Proxies::default()).expect("a client");
+        let http = Http::new(LocalAddrs::ANY, None, &Proxies::default()).expect("a client");
         assert!(runtime.block_on(http.fetch_over(Some(6), &url, 10)).is_err());
         let (status, _) = runtime.block_on(http.fetch_over(Some(4), &url, 10)).expect("a reply");
         assert_eq!(status, 200);
         served.join().expect("no panic");
-        let http =
-            Http::new(Some([127, 0, 0, 1].into()), None, &Proxies::default()).expect("a client");
+        let local = LocalAddrs::only([127, 0, 0, 1].into());
+        let http = Http::new(local, None, &Proxies::default()).expect("a client");
         let why = runtime.block_on(http.fetch_over(Some(6), &url, 10)).expect_err("no family");
         assert_eq!(why.to_string(), "no IPv6 here");
     }
 
     #[test]
     fn a_file_without_a_certificate_is_refused() {
-        let why = Http::new(None, Some(b"nothing here"), &Proxies::default());
+        let why = Http::new(LocalAddrs::ANY, Some(b"nothing here"), &Proxies::default());
         let why = why.expect_err("no root").to_string();
         assert_eq!(why, "HTTP can't be used: no certificate to trust");
     }

@@ -3,13 +3,13 @@
 
 use super::connection::split_handshake;
 use super::stream::Stream;
-use super::{Fact, Facts, encrypt, reason};
+use super::{Fact, Facts, LocalAddrs, encrypt, reason};
 use crate::wire::Handshake;
 use crate::wire::handshake::HANDSHAKE_BYTES;
 use crate::wire::mse::{Method, Preference};
 use bytes::BytesMut;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -75,28 +75,39 @@ impl Listener {
         Self { port: 0, ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tasks: Vec::new() }
     }
 
-    /// Listens on `addr`; if the user named none, on the usual port, or on any that is free, of
-    /// both families.
+    /// Listens on `addr`, if that is unspecified at the address of its family in `local`; if the user
+    /// named none, on the usual port, or on any that is free, of both families in `local`.
     ///
     /// # Errors
     /// If `addr` cannot be had.
-    pub fn open(addr: Option<SocketAddr>, facts: &Facts, door: Door) -> Result<Self, ListenError> {
+    pub fn open(
+        addr: Option<SocketAddr>,
+        local: LocalAddrs,
+        facts: &Facts,
+        door: Door,
+    ) -> Result<Self, ListenError> {
+        let mut ips = local.ips();
+        let any = ips.next().unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into());
         let first = match addr {
+            Some(addr) if addr.ip().is_unspecified() => {
+                let ip = local.of_family(addr.is_ipv6()).unwrap_or_else(|| addr.ip());
+                bind(SocketAddr::new(ip, addr.port()))?
+            }
             Some(addr) => bind(addr)?,
             None => {
-                let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-                bind(any(PORT_USUAL)).or_else(|_| bind(any(0)))?
+                let at = |port| bind(SocketAddr::new(any, port));
+                at(PORT_USUAL).or_else(|_| at(0))?
             }
         };
         let error = |why: &std::io::Error| ListenError {
-            addr: addr.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT_USUAL))),
+            addr: addr.unwrap_or_else(|| SocketAddr::new(any, PORT_USUAL)),
             why: reason(why),
         };
         let local = first.local_addr().map_err(|why| error(&why))?;
         let mut listeners = vec![first];
         if addr.is_none() {
             // Not every machine has IPv6, and nobody asked for it by name.
-            listeners.extend(bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, local.port()))));
+            listeners.extend(ips.filter_map(|ip| bind(SocketAddr::new(ip, local.port())).ok()));
         }
         let (room, door) = (Arc::new(Semaphore::new(NEWCOMERS_MAX)), Arc::new(door));
         let accept = |listener| {

@@ -5,7 +5,7 @@
 //! address: other programs that listen at its port still get what is theirs.
 
 use super::datagram::{bind, receive};
-use super::{Facts, reason};
+use super::{Facts, LocalAddrs, reason};
 use socket2::{InterfaceIndexOrAddress, SockRef, Socket};
 use std::collections::BTreeMap;
 use std::io;
@@ -24,8 +24,8 @@ const HOPS: u32 = 1;
 /// Groups that were joined; dropping it leaves them.
 #[derive(Debug)]
 pub(super) struct Groups {
-    /// Our own address, or the unspecified one: then every interface is meant.
-    ip: IpAddr,
+    /// Our own addresses; by an unspecified one every interface is meant.
+    local: LocalAddrs,
     facts: Facts,
     joined: BTreeMap<SocketAddr, Group>,
 }
@@ -45,8 +45,8 @@ struct Interface {
 }
 
 impl Groups {
-    pub(super) const fn new(ip: IpAddr, facts: Facts) -> Self {
-        Self { ip, facts, joined: BTreeMap::new() }
+    pub(super) const fn new(local: LocalAddrs, facts: Facts) -> Self {
+        Self { local, facts, joined: BTreeMap::new() }
     }
 
     /// Hears what is sent to `group` from now on, on every interface that takes it.
@@ -93,7 +93,8 @@ impl Groups {
         let mut found = BTreeMap::new();
         for interface in if_addrs::get_if_addrs()?.into_iter().filter(|i| i.is_oper_up()) {
             let (ip, index) = (interface.ip(), interface.index.unwrap_or(0));
-            let ours = self.ip.is_unspecified() || self.ip == ip;
+            let local = self.local.of_family(ip.is_ipv6());
+            let ours = local.is_some_and(|local| local.is_unspecified() || local == ip);
             if ours && index != 0 && ip.is_ipv4() == group.is_ipv4() {
                 found.entry(index).or_insert(Interface { index, ip });
             }

@@ -91,6 +91,26 @@ impl Net {
         panic!("this kernel gives us no network namespace: {}", said.join("; "));
     }
 
+    /// Adds an interface beside `lo`, `link0`, with 10.78.0.1 to 10.78.0.4 and fd78::1 to fd78::4: one
+    /// that passes multicasts of IPv6, which `lo` does not.
+    pub fn link(&self) {
+        let mut lines = vec![
+            "link add link0 type veth peer name link1".to_owned(),
+            "link set link0 up".to_owned(),
+            "link set link1 up".to_owned(),
+        ];
+        for host in 1..=4 {
+            lines.push(format!("addr add 10.78.0.{host}/24 dev link0"));
+            lines.push(format!("addr add fd78::{host}/64 dev link0 nodad"));
+        }
+        // Else what is sent to a group from no interface in particular may leave by the other end.
+        lines.push("route add multicast ff00::/8 dev link0 table local metric 1".to_owned());
+        let batch = self.folder("link").join("batch");
+        fs::write(&batch, lines.join("\n") + "\n").expect("the test's folder takes a file");
+        let done = self.command("ip").arg("-batch").arg(batch).status().expect("`ip` runs");
+        assert!(done.success(), "the network takes an interface");
+    }
+
     /// `program`, to be started inside, from the test's own thread: it dies with that thread. Its
     /// pid is the program's own.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {

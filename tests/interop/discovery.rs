@@ -246,6 +246,18 @@ fn a_libtorrent_seeder_is_found_on_the_local_network() {
 }
 
 #[test]
+fn a_libtorrent_seeder_is_found_on_the_local_network_of_ipv6() {
+    let quiet = Quiet::new(MIB);
+    quiet.net.link();
+    let ours = quiet.get(&["--discover", "lsd", "--listen", "[fd78::1]:6881"]).start();
+    // It announces itself from the newest address of its interface, wherever it listens.
+    let seeder = Client::Libtorrent.start(&quiet.net, "fd78::4", &quiet.seed().lsd());
+    let ran = ours.wait(PATIENCE).exited(0);
+    let peer = quiet.found(&ran, &seeder.addr().to_string());
+    assert_eq!(peer["found_by"], json!(["lsd"]), "{peer}");
+}
+
+#[test]
 fn a_libtorrent_leech_finds_us_on_the_local_network() {
     let quiet = Quiet::new(MIB);
     let folder = quiet.net.folder("leech");

@@ -7,6 +7,7 @@ mod creating;
 mod discovery;
 mod encryption;
 mod hostile;
+mod interfaces;
 mod limits;
 mod magnets;
 mod pipeline;
