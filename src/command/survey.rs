@@ -6,7 +6,7 @@ use super::progress::Show;
 use super::signals::Signals;
 use super::swarm::{self, STRATEGY_OF_NOTHING};
 use crate::driver::{
-    self, Driver, End, Goal, Learned, Progress, Scrape, Scraped, Seen, Stop, Watch,
+    self, Answers, Driver, End, Goal, Learned, Progress, Scrape, Scraped, Seen, Stop, Watch,
 };
 use crate::engine::{Event, Report};
 use crate::env::Env;
@@ -15,6 +15,7 @@ use crate::manifest::Manifest;
 use crate::manifest::swarm::{Found, Heard, Reached, Swarm};
 use crate::table;
 use crate::torrent::{Bitfield, piece_list};
+use rtor_plugin::Level;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -111,7 +112,7 @@ async fn looked(
     most: Duration,
     stop: &mut Stop,
     ears: &mut Ears,
-) -> (Option<Seen>, Vec<Scraped>) {
+) -> (Option<Seen>, Answers) {
     let mut scrape = std::pin::pin!(driver::scrape(ask));
     let mut scraped = None;
     let seen = {
@@ -125,10 +126,10 @@ async fn looked(
     };
     let scraped = match (&seen, scraped) {
         (_, Some(scraped)) => scraped,
-        (None, None) => Vec::new(),
+        (None, None) => Answers::default(),
         (Some(_), None) => tokio::select! {
             scraped = &mut scrape => scraped,
-            _ = stop.recv() => Vec::new(),
+            _ = stop.recv() => Answers::default(),
         },
     };
     (seen, scraped)
@@ -157,7 +158,13 @@ impl Ears {
     }
 
     /// A scrape says what an announce does not, and counts nobody who only looks.
-    fn scraped(&mut self, scraped: Vec<Scraped>) {
+    fn scraped(&mut self, answers: Answers) {
+        let Answers { scraped, broken } = answers;
+        for guest in broken {
+            let (level, subject) = (Level::Warning, String::new());
+            let text = "it broke while it scraped, and is left out".to_owned();
+            self.show.told(0.0, &Event::Report { level, guest, subject, text });
+        }
         for Scraped { source, seeds, leeches, downloads, problem } in scraped {
             let heard = self.of(&source);
             heard.seeds = seeds.or(heard.seeds);

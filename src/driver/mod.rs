@@ -15,7 +15,7 @@ mod outcome;
 mod scrape;
 
 pub use outcome::{End, Goal, Outcome, Progress, Seen, Watch};
-pub use scrape::{Scrape, Scraped, scrape};
+pub use scrape::{Answers, Scrape, Scraped, scrape};
 
 use crate::disk::{Disk, DiskError, Done};
 use crate::engine::{Config, Content, Engine, Input, Output, PeerId, Time};

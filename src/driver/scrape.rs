@@ -1,16 +1,13 @@
 //! [`scrape`]: asks trackers for the counts of a swarm, without taking part in it.
 
 use super::errands::Errands;
-use crate::engine::{Guest, Input, found_of, reply_of};
+use crate::engine::{Guest, Guests, Input, Time, Wished};
 use crate::net::http::Http;
 use crate::net::{Datagrams, FACTS_WAITING_MAX, Fact as Socket, LocalAddrs, Proxy};
 use rtor_plugin::Level;
-use rtor_plugin::discovery::{Answer, Fact, Tracker, Wish};
+use rtor_plugin::discovery::{Fact, Tracker, Wish};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-
-/// No guest is told of its deadline sooner.
-const REST: Duration = Duration::from_millis(10);
 
 /// What a scrape is asked with.
 pub struct Scrape {
@@ -49,62 +46,68 @@ pub struct Scraped {
     pub problem: Option<String>,
 }
 
-/// Asks all guests at once: one entry a tracker, in the order of the list, then what else guests
-/// know.
-pub async fn scrape(ask: Scrape) -> Vec<Scraped> {
+/// What came of a scrape.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// One entry a tracker, in the order of the list, then what else guests know.
+    pub scraped: Vec<Scraped>,
+    /// Guests that broke.
+    pub broken: Vec<String>,
+}
+
+/// Asks all guests at once.
+pub async fn scrape(ask: Scrape) -> Answers {
     let Scrape { info_hash, trackers, private, seed, guests, http, from, proxy, wait } = ask;
     let (facts_from, mut facts) = mpsc::channel(FACTS_WAITING_MAX);
     let datagrams = match &proxy {
         None => Datagrams::open(from, 0, &facts_from),
         Some(proxy) => Datagrams::through(proxy, &facts_from),
     };
-    let (errands, mut answers) = Errands::new(http);
-    let mut results = Vec::new();
+    let (errands, mut replies) = Errands::new(http);
+    let mut scraped = Vec::new();
     for url in trackers.iter().flatten() {
-        entry(&mut results, url.trim());
+        entry(&mut scraped, url.trim());
     }
-    let guests = guests.into_iter().filter(|guest| !private || guest.instance.on_private());
-    let guests = guests.map(|guest| (guest, false)).collect();
-    let mut asking = Asking { guests, errands, datagrams, results, began: Instant::now(), wait };
+    let guests = Guests::new(guests, private);
+    let mut asking = Asking { guests, errands, datagrams, scraped, began: Instant::now() };
     let tiers = (0..).zip(&trackers);
     let trackers =
         tiers.flat_map(|(tier, urls)| urls.iter().map(move |url| Tracker { url, tier })).collect();
-    asking.tell_all(&Fact::Scrape { info_hash: &info_hash, trackers, seed, private });
-    while let Some(until) = asking.deadline() {
-        // One that leaves its deadline in the past must not turn this into a spin.
-        let until = until.max(Instant::now() + REST);
+    let fact = Fact::Scrape { info_hash: &info_hash, trackers, seed, private };
+    asking.with_guests(|guests, now, wished| guests.ask(now, &fact, wished));
+    while !asking.guests.all_finished() {
+        let until = asking.deadline(wait);
         tokio::select! {
-            Some(input) = answers.recv() => asking.answered(&input),
+            Some(input) = replies.recv() => asking.replied(&input),
             Some(Socket::Datagram(from, bytes)) = facts.recv() => {
-                asking.offer(&Fact::Datagram { from: from.into(), bytes: &bytes });
+                let fact = Fact::Datagram { from: from.into(), bytes: &bytes };
+                asking.with_guests(|guests, now, wished| guests.offer(now, &fact, wished));
             }
             () = tokio::time::sleep_until(until.into()) => {
                 if asking.began.elapsed() >= wait {
                     asking.give_up();
                     break;
                 }
-                asking.tell_all(&Fact::Deadline);
+                asking.with_guests(|guests, now, wished| guests.deadline_passed(now, wished));
             }
         }
     }
-    asking.results
+    Answers { broken: asking.guests.newly_poisoned(), scraped: asking.scraped }
 }
 
 /// A scrape under way.
 struct Asking {
-    /// Each with whether it has finished.
-    guests: Vec<(Guest, bool)>,
+    guests: Guests,
     errands: Errands,
     datagrams: Datagrams,
-    results: Vec<Scraped>,
+    scraped: Vec<Scraped>,
     began: Instant,
-    wait: Duration,
 }
 
 impl Asking {
     /// Who has said nothing by now will not.
     fn give_up(&mut self) {
-        for scraped in &mut self.results {
+        for scraped in &mut self.scraped {
             let counts = [scraped.seeds, scraped.leeches, scraped.downloads];
             if counts.iter().all(Option::is_none) {
                 scraped.problem.get_or_insert_with(|| "no answer in time".to_owned());
@@ -112,69 +115,41 @@ impl Asking {
         }
     }
 
-    /// When something is to be done at the latest; `None` when every guest has finished.
-    fn deadline(&mut self) -> Option<Instant> {
-        let (began, wait) = (self.began, self.wait);
-        let asked = self.guests.iter_mut().filter(|(_, finished)| !finished);
-        asked
-            .map(|(guest, _)| {
-                let due = guest.instance.deadline().map(Duration::from_micros);
-                began + due.map_or(wait, |due| due.min(wait))
-            })
-            .min()
+    /// When something is to be done at the latest: within `wait` of the beginning.
+    fn deadline(&mut self, wait: Duration) -> Instant {
+        let due = self.guests.deadline().map_or(wait, |due| Duration::from_micros(due.0));
+        self.began + due.min(wait)
     }
 
-    fn tell_all(&mut self, fact: &Fact<'_>) {
-        for number in 0..self.guests.len() {
-            self.tell(number, fact);
-        }
-    }
-
-    /// Offers a fact to one guest after the other, until one says it is its own.
-    fn offer(&mut self, fact: &Fact<'_>) {
-        let _ = (0..self.guests.len()).any(|number| self.tell(number, fact) == Answer::Mine);
-    }
-
-    fn answered(&mut self, input: &Input) {
-        match input {
+    fn replied(&mut self, input: &Input) {
+        self.with_guests(|guests, now, wished| match input {
             Input::HttpReplied(guest, ticket, reply) => {
-                let reply = reply_of(reply);
-                self.tell(*guest, &Fact::HttpReply { ticket: *ticket, reply });
+                guests.http_replied(now, *guest, *ticket, reply, wished);
             }
             Input::Resolved(guest, ticket, found) => {
-                let (addrs, problem) = found_of(found);
-                self.tell(*guest, &Fact::Resolved { ticket: *ticket, addrs: &addrs, problem });
+                guests.resolved(now, *guest, *ticket, found, wished);
             }
             // Errands bring nothing else.
             _ => {}
-        }
+        });
     }
 
-    fn tell(&mut self, number: usize, fact: &Fact<'_>) -> Answer {
-        let now_us = self.began.elapsed().as_micros() as u64;
-        let (guest, finished) = &mut self.guests[number];
-        if *finished {
-            return Answer::Declined;
-        }
-        let mut wishes = Vec::new();
-        let answer = guest.instance.handle(now_us, fact, &mut wishes);
-        // A guest that broke, or does not know what a scrape is, has nothing to say.
-        let declined = matches!(fact, Fact::Scrape { .. }) && answer == Ok(Answer::Declined);
-        *finished = answer.is_err() || declined || wishes.contains(&Wish::Finished);
-        for wish in wishes {
-            self.act(number, wish);
-        }
-        answer.unwrap_or(Answer::Declined)
+    /// Lets `f` talk to the guests and does what they wish.
+    fn with_guests(&mut self, f: impl FnOnce(&mut Guests, Time, &mut Vec<Wished>)) {
+        let now = Time(self.began.elapsed().as_micros() as u64);
+        let mut wished = Vec::new();
+        f(&mut self.guests, now, &mut wished);
+        wished.into_iter().for_each(|(guest, wish)| self.act(guest, wish));
     }
 
-    fn act(&mut self, number: usize, wish: Wish<'static>) {
+    fn act(&mut self, guest: usize, wish: Wish<'static>) {
         match wish {
             Wish::HttpGet { ticket, url, family } => {
-                self.errands.http_get(number, ticket, url.into_owned(), family);
+                self.errands.http_get(guest, ticket, url.into_owned(), family);
             }
             Wish::Resolve { ticket, host, port } => {
                 let look_up = self.datagrams.look_up(host.into_owned(), port);
-                self.errands.resolve(number, ticket, look_up);
+                self.errands.resolve(guest, ticket, look_up);
             }
             Wish::SendDatagram { to, bytes } => {
                 if let Some(to) = to.socket() {
@@ -182,12 +157,12 @@ impl Asking {
                 }
             }
             Wish::Heard { source, seeds, leeches, downloads, .. } => {
-                let result = entry(&mut self.results, &source);
+                let result = entry(&mut self.scraped, &source);
                 let source = std::mem::take(&mut result.source);
                 *result = Scraped { source, seeds, leeches, downloads, problem: None };
             }
             Wish::Report { level, subject, text } if level >= Level::Warning => {
-                entry(&mut self.results, &subject).problem = Some(text.into_owned());
+                entry(&mut self.scraped, &subject).problem = Some(text.into_owned());
             }
             // Who only asks meets no peers.
             _ => {}
@@ -239,7 +214,7 @@ mod tests {
             wait: Duration::from_secs(30),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(scrape(ask))
+        runtime.expect("a runtime").block_on(scrape(ask)).scraped
     }
 
     /// Answers one scrape over HTTP.

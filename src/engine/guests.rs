@@ -5,8 +5,11 @@
 
 use super::learn::METADATA_ID;
 use super::time::Time;
+use bytes::Bytes;
+use rtor_plugin::Addr;
 use rtor_plugin::discovery::host::Instance;
-use rtor_plugin::discovery::{Answer, Fact, Wish};
+use rtor_plugin::discovery::{Answer, Fact, Reply, Wish};
+use std::net::SocketAddr;
 
 /// A discovery guest and the name that people know it by.
 pub struct Guest {
@@ -24,7 +27,8 @@ const FIRST_EXTENSION_ID: u8 = METADATA_ID + 1;
 /// must not turn the loop into a spin.
 const DEADLINE_US_MIN: u64 = 10_000;
 
-pub(super) struct Guests {
+/// Discovery guests of one torrent. An engine has its own; a scrape has, too.
+pub struct Guests {
     guests: Vec<Guest>,
     finished: Vec<bool>,
     warned: Vec<bool>,
@@ -37,11 +41,12 @@ pub(super) struct Guests {
 }
 
 /// A wish with the number of the guest that has it.
-pub(super) type Wished = (usize, Wish<'static>);
+pub type Wished = (usize, Wish<'static>);
 
 impl Guests {
     /// Only guests that say `on_private` stay if the torrent is `private` (BEP 27).
-    pub(super) fn new(guests: Vec<Guest>, private: bool) -> Self {
+    #[must_use]
+    pub fn new(guests: Vec<Guest>, private: bool) -> Self {
         let guests: Vec<Guest> =
             guests.into_iter().filter(|g| !private || g.instance.on_private()).collect();
         let names = guests
@@ -73,7 +78,7 @@ impl Guests {
     }
 
     /// Tells every guest.
-    pub(super) fn tell(&mut self, now: Time, fact: &Fact<'_>, wished: &mut Vec<Wished>) {
+    pub fn tell(&mut self, now: Time, fact: &Fact<'_>, wished: &mut Vec<Wished>) {
         for number in 0..self.guests.len() {
             self.tell_one(now, number, fact, wished);
         }
@@ -111,8 +116,49 @@ impl Guests {
         answer
     }
 
+    /// Asks every guest for the counts of a swarm. One that does not know what a scrape is has nothing
+    /// to say.
+    pub fn ask(&mut self, now: Time, scrape: &Fact<'_>, wished: &mut Vec<Wished>) {
+        for number in 0..self.guests.len() {
+            let answer = self.tell_one(now, number, scrape, wished);
+            self.finished[number] |= answer == Answer::Declined;
+        }
+    }
+
+    /// An HTTP request of guest `number` ended.
+    pub fn http_replied(
+        &mut self,
+        now: Time,
+        number: usize,
+        ticket: u64,
+        reply: &Result<(u32, Bytes), String>,
+        wished: &mut Vec<Wished>,
+    ) {
+        let reply = match reply {
+            Ok((status, body)) => Reply::Answered(*status, body),
+            Err(why) => Reply::Unreachable(why),
+        };
+        self.tell_one(now, number, &Fact::HttpReply { ticket, reply }, wished);
+    }
+
+    /// A look-up of guest `number` ended: with addresses, or none and why.
+    pub fn resolved(
+        &mut self,
+        now: Time,
+        number: usize,
+        ticket: u64,
+        found: &Result<Vec<SocketAddr>, String>,
+        wished: &mut Vec<Wished>,
+    ) {
+        let (addrs, problem): (Vec<Addr>, &str) = match found {
+            Ok(addrs) => (addrs.iter().copied().map(Addr::from).collect(), ""),
+            Err(why) => (Vec::new(), why),
+        };
+        self.tell_one(now, number, &Fact::Resolved { ticket, addrs: &addrs, problem }, wished);
+    }
+
     /// Offers a fact to one guest after the other, until one says it is its own.
-    pub(super) fn offer(&mut self, now: Time, fact: &Fact<'_>, wished: &mut Vec<Wished>) {
+    pub fn offer(&mut self, now: Time, fact: &Fact<'_>, wished: &mut Vec<Wished>) {
         for number in 0..self.guests.len() {
             if self.tell_one(now, number, fact, wished) == Answer::Mine {
                 return;
@@ -137,7 +183,7 @@ impl Guests {
     }
 
     /// Tells the guests whose deadline has come.
-    pub(super) fn deadline_passed(&mut self, now: Time, wished: &mut Vec<Wished>) {
+    pub fn deadline_passed(&mut self, now: Time, wished: &mut Vec<Wished>) {
         for number in 0..self.guests.len() {
             if self.deadline_of(number).is_some_and(|due| due <= now) {
                 self.rest_until[number] = now + DEADLINE_US_MIN;
@@ -147,7 +193,7 @@ impl Guests {
     }
 
     /// When the next guest wants to be told.
-    pub(super) fn deadline(&mut self) -> Option<Time> {
+    pub fn deadline(&mut self) -> Option<Time> {
         (0..self.guests.len()).filter_map(|number| self.deadline_of(number)).min()
     }
 
@@ -166,7 +212,8 @@ impl Guests {
     }
 
     /// Whether every guest has said good-bye, or cannot.
-    pub(super) fn all_finished(&self) -> bool {
+    #[must_use]
+    pub fn all_finished(&self) -> bool {
         (0..self.guests.len()).all(|number| {
             let broken = self.guests[number].instance.poisoned();
             self.finished[number] || self.silenced[number] || broken
@@ -174,7 +221,7 @@ impl Guests {
     }
 
     /// Guests that broke since this was last asked.
-    pub(super) fn newly_poisoned(&mut self) -> Vec<String> {
+    pub fn newly_poisoned(&mut self) -> Vec<String> {
         let broken = self.guests.iter().zip(&mut self.warned);
         broken
             .filter(|(guest, warned)| guest.instance.poisoned() && !**warned)

@@ -43,19 +43,17 @@ mod wishes;
 
 pub use choker::{Choking, SeedChoke};
 pub use encryption::Encryption;
-pub use guests::Guest;
+pub use guests::{Guest, Guests, Wished};
 pub use input::Input;
 pub use output::{Event, Output, Why};
 pub use tally::{PeerReport, Report};
 pub use time::Time;
-pub use wishes::{found_of, reply_of};
 
 use crate::torrent::layer_tree::{Hash, LayerTree};
 use crate::torrent::{Bitfield, Block, Info, PieceIndex};
 use crate::wire::mse::Method;
 use crate::wire::{Fault, Handshake, Message};
 use choker::Choker;
-use guests::Guests;
 use layers::Layers;
 use metadata::Metadata;
 use picker::{Picker, Rank};
@@ -323,9 +321,15 @@ impl Engine {
                 self.with_guests(now, out, |guests, wished| guests.offer(now, &fact, wished));
             }
             Input::HttpReplied(guest, ticket, reply) => {
-                self.http_replied(now, guest, ticket, &reply, out);
+                self.with_guests(now, out, |guests, wished| {
+                    guests.http_replied(now, guest, ticket, &reply, wished);
+                });
             }
-            Input::Resolved(guest, ticket, found) => self.resolved(now, guest, ticket, &found, out),
+            Input::Resolved(guest, ticket, found) => {
+                self.with_guests(now, out, |guests, wished| {
+                    guests.resolved(now, guest, ticket, &found, wished);
+                });
+            }
             Input::Learned(content) => self.learned(now, *content, out),
             Input::NodeFound(addr) => self.heard_of_node(now, addr, out),
             Input::Mapped(addr, udp_port) => self.mapped(now, addr, udp_port, out),

@@ -1,4 +1,4 @@
-//! What guests want, turned into deeds; and the answers to it, turned into facts.
+//! What guests want, turned into deeds.
 
 use super::guests::{Guests, Wished};
 use super::output::{Event, Output};
@@ -7,8 +7,7 @@ use super::{Engine, PeerId};
 use crate::wire::Message;
 use bytes::Bytes;
 use rtor_plugin::Addr;
-use rtor_plugin::discovery::{Fact, Reply, Wish};
-use std::net::SocketAddr;
+use rtor_plugin::discovery::{Fact, Wish};
 
 impl Engine {
     /// Lets `f` talk to the guests and does what they wish.
@@ -35,31 +34,6 @@ impl Engine {
         self.with_guests(now, out, |guests, wished| {
             guests.tell_one(now, guest, fact, wished);
         });
-    }
-
-    pub(super) fn http_replied(
-        &mut self,
-        now: Time,
-        guest: usize,
-        ticket: u64,
-        reply: &Result<(u32, Bytes), String>,
-        out: &mut Vec<Output>,
-    ) {
-        let reply = reply_of(reply);
-        self.tell_guest(now, guest, &Fact::HttpReply { ticket, reply }, out);
-    }
-
-    pub(super) fn resolved(
-        &mut self,
-        now: Time,
-        guest: usize,
-        ticket: u64,
-        found: &Result<Vec<SocketAddr>, String>,
-        out: &mut Vec<Output>,
-    ) {
-        let (addrs, problem) = found_of(found);
-        let fact = Fact::Resolved { ticket, addrs: &addrs, problem };
-        self.tell_guest(now, guest, &fact, out);
     }
 
     fn wished(&mut self, now: Time, guest: usize, wish: Wish<'static>, out: &mut Vec<Output>) {
@@ -111,23 +85,5 @@ impl Engine {
             // The guests' router keeps this one.
             Wish::Finished => {}
         }
-    }
-}
-
-/// An answer to a guest's HTTP request, or why there is none, as the guest is told of it.
-#[must_use]
-pub fn reply_of(reply: &Result<(u32, Bytes), String>) -> Reply<'_> {
-    match reply {
-        Ok((status, body)) => Reply::Answered(*status, body),
-        Err(why) => Reply::Unreachable(why),
-    }
-}
-
-/// What came of a guest's look-up: addresses, or none and why.
-#[must_use]
-pub fn found_of(found: &Result<Vec<SocketAddr>, String>) -> (Vec<Addr>, &str) {
-    match found {
-        Ok(addrs) => (addrs.iter().copied().map(Addr::from).collect(), ""),
-        Err(why) => (Vec::new(), why),
     }
 }
