@@ -32,6 +32,7 @@ def session(listen):
     settings = {
         **TRACKER_AND_TCP_ONLY,
         **DHT_OF_NEIGHBOURS,
+        "enable_dht": True,
         "user_agent": "seeder-of-the-bench",
         "listen_interfaces": listen,
         "outgoing_interfaces": host,

@@ -16,6 +16,7 @@ magnet, folder, host, port = sys.argv[1:]
 settings = {
     **TRACKER_AND_TCP_ONLY,
     **DHT_OF_NEIGHBOURS,
+    "enable_dht": True,
     "dht_bootstrap_nodes": f"{host}:{port}",
     "listen_interfaces": "10.77.0.1:6881",
     "alert_mask": lt.alert.category_t.piece_progress_notification

@@ -1,6 +1,7 @@
-"""What libtorrent is told wherever the bench runs it, as a seeder and as a client under test: only
-the tracker finds peers, no port is mapped, and TCP alone is spoken (it would try uTP first, for
-4.5 s)."""
+"""What libtorrent is told wherever the bench and the tests run it.
+
+In the bench, as a seeder and as a client under test: only the tracker finds peers, no port is mapped,
+and TCP alone is spoken (it would try uTP first, for 4.5 s)."""
 
 import libtorrent as lt
 
@@ -17,9 +18,9 @@ TRACKER_AND_TCP_ONLY = {
 RC4_ONLY = {"in_enc_policy": 0, "out_enc_policy": 0, "allowed_enc_level": 2}
 
 # A DHT of neighbours, in a network that is no part of the internet: no address is a reason to be
-# left out, and nobody asks so often that it looks like an attack.
+# left out, and nobody asks so often that it looks like an attack. No node is one of the bootstrap
+# nodes: those are asked, and never known. Whether there is a DHT at all is said beside it.
 DHT_OF_NEIGHBOURS = {
-    "enable_dht": True,
     "dht_bootstrap_nodes": "",
     "dht_restrict_routing_ips": False,
     "dht_restrict_search_ips": False,

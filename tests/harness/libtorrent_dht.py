@@ -9,25 +9,16 @@ table, after every change. Ends on SIGTERM.
 import json
 import sys
 import time
+from pathlib import Path
 
 import libtorrent as lt
 
+# The bench has a DHT of neighbours too.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
+from libtorrent_settings import DHT_OF_NEIGHBOURS  # noqa: E402
+
 # Between two looks.
 TICK_S = 0.5
-
-
-# What makes a DHT of neighbours possible, in a network that is no part of the internet. No node is
-# one of the bootstrap nodes: those are asked, and never known.
-SETTINGS = {
-    "dht_bootstrap_nodes": "",
-    "dht_restrict_routing_ips": False,
-    "dht_restrict_search_ips": False,
-    "dht_ignore_dark_internet": False,
-    "dht_prefer_verified_node_ids": False,
-    # Nobody is asked so often that it looks like an attack.
-    "dht_block_ratelimit": 1000,
-    "dht_upload_rate_limit": 1000000,
-}
 
 
 def address(text):
@@ -38,7 +29,7 @@ def address(text):
 
 def node(listen):
     quiet = {"enable_lsd": False, "enable_upnp": False, "enable_natpmp": False, "alert_mask": 0}
-    return lt.session({"listen_interfaces": listen, "enable_dht": True, **quiet, **SETTINGS})
+    return lt.session({"listen_interfaces": listen, "enable_dht": True, **quiet, **DHT_OF_NEIGHBOURS})
 
 
 def known(node):

@@ -51,7 +51,7 @@ session = lt.session(
         "local_service_announce_interval": LSD_INTERVAL_S,
         # Who is to be found does not call first.
         "seeding_outgoing_connections": not any(job.get(way) for way in ("dht_node", "pex", "lsd")),
-        **libtorrent_dht.SETTINGS,
+        **libtorrent_dht.DHT_OF_NEIGHBOURS,
         "enable_upnp": False,
         "enable_natpmp": False,
         "enable_incoming_utp": job["utp"],
