@@ -15,6 +15,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Lines of a process's output that are shown when its test fails.
 const TAIL_LINES: usize = 30;
 
+/// For `sh -c` in a mount namespace of its own: has this file for `/etc/hosts`, and becomes a program.
+pub const WITH_HOSTS: &str = r#"mount --bind "$0" /etc/hosts && exec "$@""#;
+
 /// Looks until there is something to see.
 ///
 /// # Panics

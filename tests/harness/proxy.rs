@@ -3,7 +3,7 @@
 
 use super::net::Net;
 use super::parts::script;
-use super::process::Running;
+use super::process::{Running, WITH_HOSTS};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
@@ -16,9 +16,6 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 pub const USER: &str = "someone";
 /// Its password.
 pub const PASSWORD: &str = "s3cret-word";
-
-/// Gives a program names of its own and becomes it.
-const WITH_HOSTS: &str = r#"mount --bind "$0" /etc/hosts && exec "$@""#;
 
 /// A proxy that connects from the address where it listens. It alone knows the names in
 /// [`ProxyServer::HOSTS`].

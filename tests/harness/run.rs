@@ -5,7 +5,7 @@
 //! what the kernel would tell us of a child of ours includes our own memory at the fork.
 
 use super::net::Net;
-use super::process::{ended_within, mortal, send, until};
+use super::process::{WITH_HOSTS, ended_within, mortal, send, until};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -33,6 +33,7 @@ pub struct Rtor {
     net: Option<Net>,
     stdin: Option<Vec<u8>>,
     env: Vec<(OsString, OsString)>,
+    hosts: Option<String>,
     patience: Duration,
 }
 
@@ -74,6 +75,7 @@ impl Rtor {
             net: None,
             stdin: None,
             env: Vec::new(),
+            hosts: None,
             patience: PATIENCE,
         }
     }
@@ -98,6 +100,11 @@ impl Rtor {
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.into(), value.as_ref().to_owned()));
         self
+    }
+
+    /// Knows these names, as `/etc/hosts` has them, and no others. Within a network only.
+    pub fn hosts(self, hosts: &str) -> Self {
+        Self { hosts: Some(hosts.to_owned()), ..self }
     }
 
     /// May take so long.
@@ -129,6 +136,14 @@ impl Rtor {
         started
     }
 
+    /// What stands before a command that is to know names of its own, written to `file`.
+    fn knowing_hosts(&self, file: &Path) -> Vec<OsString> {
+        let Some(hosts) = &self.hosts else { return Vec::new() };
+        fs::write(file, hosts).expect("a folder takes a file");
+        let words = ["unshare", "--mount", "sh", "-c", WITH_HOSTS].map(OsString::from);
+        words.into_iter().chain([file.into()]).collect()
+    }
+
     fn name(&self) -> String {
         let name = Path::new(&self.program).file_name().unwrap_or(&self.program);
         name.to_string_lossy().into_owned()
@@ -155,6 +170,7 @@ impl Rtor {
             .arg(note("time"))
             .args(["sh", "-c", SAY_PID])
             .arg(note("pid"))
+            .args(self.knowing_hosts(&note("hosts")))
             .args(["setpriv", "--pdeathsig", "KILL", "--"])
             .arg(&self.program)
             .args(&self.args)

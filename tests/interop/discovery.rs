@@ -49,6 +49,15 @@ impl Quiet {
         self.rtor("out", args)
     }
 
+    /// `rtor get` with the info hash alone into `again`, compared with the source.
+    #[track_caller]
+    fn gets_info_hash(&self, args: &[&str]) {
+        let info_hash = self.torrent.info_hash_v1().expect("it is v1");
+        let get = Rtor::new(&self.run, ["get", info_hash, "--output", "again", "--timeout", "90s"]);
+        get.args(args).within(&self.net).run().exited(0);
+        same(&self.content.path(), &self.run.join("again").join(self.content.name()));
+    }
+
     /// rtor with everything, until it is told to end.
     fn seeds(&self, args: &[&str]) -> Started {
         let folder = self.content.folder().to_string_lossy();
@@ -98,10 +107,7 @@ fn found_through_the_dht(client: Client) {
     let ran = quiet.get(&args).run().exited(0);
     let peer = quiet.found(&ran, &seeder.addr().to_string());
     assert_eq!(peer["found_by"], json!(["dht"]), "{peer}");
-    let info_hash = quiet.torrent.info_hash_v1().expect("it is v1");
-    let get = Rtor::new(&quiet.run, ["get", info_hash, "--output", "again", "--timeout", "90s"]);
-    get.args(args).within(&quiet.net).run().exited(0);
-    same(&quiet.content.path(), &quiet.run.join("again").join(quiet.content.name()));
+    quiet.gets_info_hash(&args);
 }
 
 #[test]
@@ -129,6 +135,7 @@ fn a_seeder_is_found_through_the_dht_of_ipv6() {
     let ran = quiet.get(&args).run().exited(0);
     let peer = quiet.found(&ran, &seeder.addr().to_string());
     assert_eq!(peer["found_by"], json!(["dht"]), "{peer}");
+    quiet.gets_info_hash(&args);
 }
 
 /// `client` downloads from rtor, which it finds by the DHT alone.
@@ -234,15 +241,53 @@ fn a_second_seeder_is_found_through_pex() {
     assert_eq!(named["found_by"][0], "user", "{named}");
 }
 
+/// rtor tells one peer of another: they have no other way to each other.
 #[test]
-fn a_libtorrent_seeder_is_found_on_the_local_network() {
+fn a_libtorrent_leech_hears_of_a_seeder_through_our_pex() {
+    let quiet = Quiet::new(16 * MIB);
+    // So slow that rtor stays with it until the leech has come too.
+    let seeder = Client::Libtorrent.start(&quiet.net, OTHERS[1], &quiet.seed().max_up(100 * KIB));
+    let addr = seeder.addr().to_string();
+    let _ours = quiet.get(&["--discover", "pex", "--peer", &addr, "--listen", LISTEN]).start();
+    let ours = LISTEN.parse().expect("an address");
+    until("rtor listens", PATIENCE, || quiet.net.accepts(ours).then_some(()));
+    let folder = quiet.net.folder("leech");
+    let job = Job::leech(&quiet.torrent, &folder).pex().peer(ours);
+    let leech = Client::Libtorrent.start(&quiet.net, OTHERS[0], &job);
+    until("the leech is with both", PATIENCE, || (leech.progress().peers >= 2).then_some(()));
+}
+
+/// rtor finds `client`, which announces itself when it comes, some also later.
+#[track_caller]
+fn found_on_the_local_network(client: Client) {
     let quiet = Quiet::new(MIB);
+    // Some send to the group from no address in particular.
+    let mut route = quiet.net.command("ip");
+    route.args(["route", "add", "239.192.152.143", "dev", "lo", "src", OTHERS[0]]);
+    assert!(route.status().expect("`ip` runs").success(), "the network takes a route");
     let ours = quiet.get(&["--discover", "lsd", "--listen", LISTEN]).start();
-    // It announces itself when it comes, and every other second.
-    let seeder = Client::Libtorrent.start(&quiet.net, OTHERS[0], &quiet.seed().lsd());
+    until("rtor listens", PATIENCE, || {
+        quiet.net.accepts(LISTEN.parse().expect("an address")).then_some(())
+    });
+    let seeder = client.start(&quiet.net, OTHERS[0], &quiet.seed().lsd());
     let ran = ours.wait(PATIENCE).exited(0);
     let peer = quiet.found(&ran, &seeder.addr().to_string());
     assert_eq!(peer["found_by"], json!(["lsd"]), "{peer}");
+}
+
+#[test]
+fn a_libtorrent_seeder_is_found_on_the_local_network() {
+    found_on_the_local_network(Client::Libtorrent);
+}
+
+#[test]
+fn an_aria2_seeder_is_found_on_the_local_network() {
+    found_on_the_local_network(Client::Aria2);
+}
+
+#[test]
+fn a_transmission_seeder_is_found_on_the_local_network() {
+    found_on_the_local_network(Client::Transmission);
 }
 
 #[test]

@@ -61,6 +61,26 @@ fn a_bare_info_hash_is_got_from_a_peer_that_the_user_names() {
 }
 
 #[test]
+fn a_magnet_with_a_peer_and_a_hash_in_base32_needs_nothing_else() {
+    let swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB, 64 * KIB));
+    let peer = swarm.seeders[0].addr();
+    let uri = format!("magnet:?xt=urn:btih:{}&x.pe={peer}", base32(hash(&swarm.torrent)));
+    let ran = swarm.rtor(["get", &uri, "--output", "out", "--no-trackers"]).run().exited(0);
+    swarm.arrived(ran);
+}
+
+/// RFC 4648, of hexadecimal digits: 5 of those are 4 of these.
+fn base32(hex: &str) -> String {
+    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let five = |five: &[u8]| {
+        let text = std::str::from_utf8(five).expect("ASCII");
+        let bits = u32::from_str_radix(text, 16).expect("hexadecimal");
+        [15, 10, 5, 0].map(|shift| char::from(DIGITS[(bits >> shift & 31) as usize]))
+    };
+    hex.as_bytes().chunks(5).flat_map(five).collect()
+}
+
+#[test]
 fn a_decoded_magnet_is_fetched_through_a_pipe() {
     let swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB, 64 * KIB));
     let decode = swarm.rtor(["decode", &magnet(&swarm.torrent)]);

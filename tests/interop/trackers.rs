@@ -5,6 +5,7 @@ use crate::harness::{
     Client, KIB, LossyRelay, MIB, OddTracker, Oddity, Ran, Rtor, Running, Torrent, tracker, until,
 };
 use rustix::process::Signal;
+use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -194,6 +195,26 @@ fn a_swarm_of_ipv6_alone_is_found_and_joined() {
         let said = format!("&event={event}");
         let told = announces.iter().any(|a| a["query"].as_str().is_some_and(|q| q.contains(&said)));
         assert!(told, "{event} is not among {announces:?}");
+    }
+}
+
+#[test]
+fn a_tracker_that_has_addresses_of_both_families_hears_of_us_over_each() {
+    let mut swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB + 1, 64 * KIB));
+    let seeder = swarm.seeders[0].addr();
+    let both = [ODD, "fd77::15"]
+        .map(|host| OddTracker::start(&swarm.net, host, Oddity::Honest, &[seeder]));
+    swarm.torrent = with_trackers(&swarm, &[both[0].url().replace(ODD, "tracker.example")]);
+    let rtor = swarm.rtor(["get", swarm.torrent.arg(), "--output", "out"]);
+    let hosts = format!("{ODD} tracker.example\nfd77::15 tracker.example\n");
+    swarm.arrived(rtor.hosts(&hosts).run().exited(0));
+    for odd in both {
+        let announces = odd.announces();
+        for event in ["started", "completed", "stopped"] {
+            let said = format!("&event={event}");
+            let heard = |a: &Value| a["query"].as_str().is_some_and(|q| q.contains(&said));
+            assert!(announces.iter().any(heard), "{event} is not among {announces:?}");
+        }
     }
 }
 
