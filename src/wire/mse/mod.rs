@@ -6,11 +6,13 @@
 //! it does not prove who is at the other end, and RC4 is no secret today. It is spoken because some
 //! peers and some lines take nothing else.
 //!
+//! ```text
 //!     1  A to B   Ya, PadA
 //!     2  B to A   Yb, PadB
 //!     3  A to B   HASH(req1, S), HASH(req2, SKEY) xor HASH(req3, S),
 //!                 RC4(VC, crypto_provide, PadC, IA)
 //!     4  B to A   RC4(VC, crypto_select, PadD)
+//! ```
 //!
 //! A is the [`Initiator`], B the [`Responder`]; SKEY is the info hash, and IA what A says first.
 //! Where padding ends is not said: the next thing is searched for, within a bound. Both sides hold
