@@ -57,15 +57,15 @@ pub(super) struct Network {
     /// ones, `require` them with RC4, or `off`
     #[arg(long, value_name = "WHEN", default_value = "allow")]
     pub(super) encryption: WhenEncrypted,
-    /// Rates.
-    #[command(flatten)]
-    pub(super) limiting: Limiting,
     /// Connections at once
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) max_peers: u16,
     /// Give up when nothing arrived for so long
     #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
     pub(super) timeout: Option<Duration>,
+    /// Rates.
+    #[command(flatten)]
+    pub(super) limiting: Limiting,
 }
 
 /// `--encryption`.
