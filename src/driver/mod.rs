@@ -209,11 +209,7 @@ impl Driver {
         let limit_up = limits.up();
         let means = Means { facts: facts_from, buffers: Buffers::new(memory_max), limits };
         let began = Instant::now();
-        let mut engine = Engine::new(engine);
-        let mut outputs = Vec::new();
-        for addr in peers {
-            engine.handle(Time(0), Input::Named(addr), &mut outputs);
-        }
+        let (engine, outputs) = told_of(peers, Engine::new(engine));
         let mut driver = Self {
             engine,
             began,
@@ -532,6 +528,15 @@ impl Driver {
             peers: self.engine.peer_count(),
         }
     }
+}
+
+/// The engine, told of peers, and what it says to that.
+fn told_of(peers: Vec<SocketAddr>, mut engine: Engine) -> (Engine, Vec<Output>) {
+    let mut outputs = Vec::new();
+    for addr in peers {
+        engine.handle(Time(0), Input::Named(addr), &mut outputs);
+    }
+    (engine, outputs)
 }
 
 /// Whom the engine takes.
