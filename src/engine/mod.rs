@@ -444,7 +444,7 @@ impl Engine {
 
     fn heard(&mut self, now: Time, peer: PeerId, said: Said, out: &mut Vec<Output>) {
         match said {
-            Said::Nothing => {}
+            Said::Nothing | Said::NotInterested => {}
             Said::Extensions => {
                 self.heard_where(now, peer);
                 self.offered_metadata(now, peer, out);
@@ -486,7 +486,6 @@ impl Engine {
                 self.fill_slots(now, out);
                 self.allow_fast(now, peer, out);
             }
-            Said::NotInterested => self.fill_slots(now, out),
             Said::Allowed => self.ask_allowed(now, peer, out),
             Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
             Said::LateBlock(block, data) => self.late_block_came(now, peer, block, data, out),

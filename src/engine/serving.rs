@@ -13,8 +13,8 @@ use bytes::Bytes;
 const UNDER_WAY_MAX: usize = (32 << 20) / BLOCK_LENGTH as usize;
 
 impl Engine {
-    /// A peer became interested, or one who was served is not any more: nobody need wait for the
-    /// next round if there is room.
+    /// A peer became interested, or one who was served is gone: nobody need wait for the next round
+    /// if there is room.
     pub(super) fn fill_slots(&mut self, now: Time, out: &mut Vec<Output>) {
         let complete = self.is_complete();
         while !self.sated && self.choker.has_room(&self.sessions) {
