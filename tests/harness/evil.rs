@@ -118,13 +118,12 @@ impl EvilPeer {
 
     /// What happened to it so far.
     pub fn events(&self) -> Vec<Value> {
-        let said = self.running.stdout();
-        said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.running.events()
     }
 
     /// How often something of that name happened.
     pub fn count(&self, event: &str) -> usize {
-        self.events().iter().filter(|seen| seen["event"] == event).count()
+        self.running.count(event)
     }
 
     /// The pieces that it was asked for, in order, if it records them.

@@ -100,13 +100,12 @@ impl MseTrickster {
 
     /// What happened to it so far.
     pub fn events(&self) -> Vec<Value> {
-        let said = self.running.stdout();
-        said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.running.events()
     }
 
     /// How often something of that name happened.
     pub fn count(&self, event: &str) -> usize {
-        self.events().iter().filter(|seen| seen["event"] == event).count()
+        self.running.count(event)
     }
 
     /// Waits until something of that name happened.

@@ -2,6 +2,7 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -100,6 +101,17 @@ impl Running {
     /// How it ended, once it did.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
+    }
+
+    /// What it told so far: the lines of its output that are JSON.
+    pub fn events(&self) -> Vec<Value> {
+        let said = self.stdout();
+        said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// How many of them are of that name.
+    pub fn count(&self, event: &str) -> usize {
+        self.events().iter().filter(|seen| seen["event"] == event).count()
     }
 
     /// Waits for a condition that only holds while the process runs.
