@@ -10,10 +10,28 @@ use serde_json::Value;
 
 const SEEDS: [u64; 2] = [1, 2];
 
-fn played(seeds: &[u64], text: &str) -> Vec<Value> {
-    let swarm = Small::written(text);
-    let play = |seed: u64| swarm.run(&["--seed", &seed.to_string()]).run().exited(0).json();
-    seeds.iter().copied().map(play).collect()
+/// So many who are alike, of 32 MiB, and a seed that sends `up` a second; under each of `seeds`.
+fn crowd(seeds: &[u64], count: usize, up: &str) -> Vec<Value> {
+    let swarm = Small::written(&format!(
+        r#"
+        [torrent]
+        pieces = 128
+        piece_length = "256KiB"
+        [[group]]
+        name = "seed"
+        role = "seed"
+        up = "{up}"
+        down = "5M"
+        [[group]]
+        name = "alike"
+        count = {count}
+        role = "leech"
+        up = "500kB"
+        down = "5M"
+        "#
+    ));
+    let play = |seed: &u64| swarm.run(&["--seed", &seed.to_string()]).run().exited(0).json();
+    seeds.iter().map(play).collect()
 }
 
 #[test]
@@ -48,26 +66,7 @@ fn who_gives_nothing_gets_a_quarter_at_most_while_others_compete_and_ends_last()
 
 #[test]
 fn a_hundred_from_one_seed_take_little_longer_than_they_must() {
-    for play in played(
-        &SEEDS[..1],
-        r#"
-        [torrent]
-        pieces = 128
-        piece_length = "256KiB"
-        [[group]]
-        name = "seed"
-        role = "seed"
-        up = "2M"
-        down = "2M"
-        [[group]]
-        name = "crowd"
-        count = 100
-        role = "leech"
-        up = "500kB"
-        down = "5M"
-        latency = "30ms"
-        "#,
-    ) {
+    for play in crowd(&SEEDS[..1], 100, "2M") {
         let size = 128.0 * 256.0 * 1024.0;
         // Once through the seed's line, and once from one to another.
         let bound = 1.25 * (size / 2e6 + size / 5e5);
@@ -94,25 +93,7 @@ fn equals_have_equal_shares_of_a_seed() {
 
 #[test]
 fn equals_complete_at_about_the_same_time() {
-    for play in played(
-        &SEEDS,
-        r#"
-        [torrent]
-        pieces = 128
-        piece_length = "256KiB"
-        [[group]]
-        name = "seed"
-        role = "seed"
-        up = "500kB"
-        down = "5M"
-        [[group]]
-        name = "alike"
-        count = 30
-        role = "leech"
-        up = "500kB"
-        down = "5M"
-        "#,
-    ) {
+    for play in crowd(&SEEDS, 30, "500kB") {
         let times = &group(&play, "alike")["completion_seconds"];
         let [first, median, last] = ["first", "median", "last"].map(|at| number(&times[at]));
         assert!(first > median * 0.8 && last < median * 1.2, "{play}");
