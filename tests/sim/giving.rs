@@ -21,13 +21,14 @@ fn crowd(seeds: &[u64], count: usize, up: &str) -> Vec<Value> {
         name = "seed"
         role = "seed"
         up = "{up}"
-        down = "5M"
+        down = "{up}"
         [[group]]
         name = "alike"
         count = {count}
         role = "leech"
         up = "500kB"
         down = "5M"
+        latency = "30ms"
         "#
     ));
     let play = |seed: &u64| swarm.run(&["--seed", &seed.to_string()]).run().exited(0).json();
