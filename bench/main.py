@@ -166,14 +166,13 @@ class Bench:
         own.mkdir()
         job = clients.Job(content.torrent, own, out, case)
         start = client.magnet(job, content.magnet()) if case.dht else client.start(job)
-        measure.touch(folder, case.size)
-        os.sync()
-        load = os.getloadavg()[0]
-        peers = swarm.Swarm(case, content, self.tracker, self.tools)
-        try:
-            measured = measure.run(start, own, self.timeout_s(case))
-        finally:
-            carried = peers.stop()
+        with measure.touched(self.folder, case.size):
+            load = os.getloadavg()[0]
+            peers = swarm.Swarm(case, content, self.tracker, self.tools)
+            try:
+                measured = measure.run(start, own, self.timeout_s(case))
+            finally:
+                carried = peers.stop()
         if not measured.fault and not case.dht:
             difference = content.difference(out)
             if difference:

@@ -6,6 +6,7 @@ it has ended (`wait4`). Peak RSS: the kernel's own high-water mark, told by GNU 
 small: a child's mark counts what it was before its `exec`, so a Python would give it its own.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -29,18 +30,29 @@ class Measured:
     fault: str | None  # why there is no result: timed out, failed
 
 
-def touch(folder, size):
-    """Writes and deletes a file of that size.
+@contextlib.contextmanager
+def touched(folder, size):
+    """Within it there is so much free memory that was touched before, and it is handed out first.
 
     In a virtual machine the first touch of a page of memory costs whoever touches it, up to 2 s a
-    GiB; what was just freed is handed out first, so now nobody pays for it.
+    GiB. A file that is written and deleted leaves such pages, but where the kernel reports free
+    memory to the host (`page_reporting`), blocks of 2 MiB and more are gone again two seconds later.
+    So two files are written in turns of 1 MiB, and one of them is deleted: the other keeps what is
+    free apart, in blocks that are too small to be reported and the first to be taken.
     """
-    path = folder / "touched"
+    paths = [folder / "touched", folder / "apart"]
     chunk = bytes(CHUNK)
-    with open(path, "wb", buffering=0) as file:
+    with contextlib.ExitStack() as opened:
+        files = [opened.enter_context(open(path, "wb", buffering=0)) for path in paths]
         for _ in range((size + TOUCHED_BESIDES) // CHUNK):
-            file.write(chunk)
-    path.unlink()
+            for file in files:
+                file.write(chunk)
+    paths[0].unlink()
+    os.sync()
+    try:
+        yield
+    finally:
+        paths[1].unlink()
 
 
 def run(start, folder, timeout_s):
