@@ -11,20 +11,23 @@
 mod act;
 mod ending;
 mod errands;
+mod magnet;
 mod outcome;
 mod scrape;
+mod setup;
 
+pub use magnet::Learned;
 pub use outcome::{End, Goal, Outcome, Progress, Seen, Watch};
 pub use scrape::{Answers, Scrape, Scraped, scrape};
+pub use setup::{Setup, Storage};
 
-use crate::disk::{Disk, DiskError, Done};
-use crate::engine::{Config, Content, Engine, Input, Output, PeerId, Time};
+use crate::disk::{DiskError, Done};
+use crate::engine::{Engine, Input, Output, PeerId, Time};
 use crate::host::StateFolder;
 use crate::net::Outgoing;
-use crate::net::http::Http;
 use crate::net::{
-    Buffers, ConnId, Connection, Datagrams, Door, FACTS_WAITING_MAX, Fact, Limits, ListenError,
-    Listener, LocalAddrs, Means, Newcomer, PortMap, PortNews, Proxy,
+    Buffers, ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener,
+    LocalAddrs, Means, Newcomer, PortMap, PortNews, Proxy,
 };
 use crate::torrent::{Info, MetainfoError};
 use act::Loads;
@@ -56,44 +59,6 @@ pub enum DriverError {
     Metadata(#[from] MetainfoError),
 }
 
-/// Where a torrent's data goes.
-pub struct Storage {
-    /// The disk, and where its workers' answers arrive.
-    pub disk: Disk,
-    /// Sender's other end was given to the disk.
-    pub done: mpsc::UnboundedReceiver<Done>,
-}
-
-/// What a torrent is run with.
-pub struct Setup {
-    /// The engine's part; its ports are filled in here.
-    pub engine: Config,
-    /// `None` for a magnet, until it is resolved.
-    pub storage: Option<Storage>,
-    /// Bytes that all buffers together may have.
-    pub memory_max: u64,
-    /// Where to listen; `None`: the usual port, or any.
-    pub listen: Option<SocketAddr>,
-    /// The addresses of the interface that the user named: nothing leaves from others.
-    pub interface: Option<LocalAddrs>,
-    /// Peers that the user or the torrent named.
-    pub peers: Vec<SocketAddr>,
-    /// Have a router pass on to us what it gets at our ports.
-    pub map_port: bool,
-    /// Stay when everything is there, until that; `None`: leave.
-    pub goal: Option<Goal>,
-    /// Give up when nothing arrived for so long.
-    pub timeout: Option<Duration>,
-    /// For trackers.
-    pub http: Http,
-    /// Where guests keep what they know; `None`: nowhere.
-    pub states: Option<StateFolder>,
-    /// Rates that are kept; whoever has a clone may change them.
-    pub limits: Limits,
-    /// Through which everything goes: then nobody can come to us, and no name is looked up here.
-    pub proxy: Option<Proxy>,
-}
-
 /// Tells the loop to stop: once to say good-bye, twice to leave at once.
 pub type Stop = mpsc::UnboundedReceiver<()>;
 
@@ -107,15 +72,6 @@ pub async fn run(
     watch: &mut dyn Watch,
 ) -> Result<Outcome, DriverError> {
     Driver::open(setup, watch)?.download(stop, watch).await
-}
-
-/// What became of a magnet.
-#[derive(Debug)]
-pub enum Learned {
-    /// It is resolved.
-    Info(Arc<Info>),
-    /// It is not, and that was the end.
-    Ended(End),
 }
 
 /// What the loop waits for.
@@ -175,144 +131,6 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Opens the port and begins to look for peers.
-    ///
-    /// # Errors
-    /// If the port can't be had.
-    pub fn open(setup: Setup, watch: &mut dyn Watch) -> Result<Self, DriverError> {
-        let Setup {
-            mut engine,
-            storage,
-            memory_max,
-            listen,
-            interface,
-            map_port,
-            peers,
-            goal,
-            timeout,
-            http,
-            states,
-            proxy,
-            limits,
-        } = setup;
-        let (facts_from, facts) = mpsc::channel(FACTS_WAITING_MAX);
-        engine.choking.limit = limits.up();
-        let (errands, answers) = Errands::new(http);
-        let (listener, datagrams) = match &proxy {
-            Some(proxy) => (Listener::closed(), Datagrams::through(proxy, &facts_from)),
-            None => ports(listen, interface, &facts_from, door(&engine))?,
-        };
-        engine.port = listener.port();
-        engine.udp_port = datagrams.port();
-        let port_map = map_port.then(|| asked(&listener, &datagrams)).flatten();
-        let from = interface.unwrap_or_else(|| LocalAddrs::preferring(listener.ip()));
-        let limit_up = limits.up();
-        let means = Means { facts: facts_from, buffers: Buffers::new(memory_max), limits };
-        let began = Instant::now();
-        let (engine, outputs) = told_of(peers, Engine::new(engine));
-        let mut driver = Self {
-            engine,
-            began,
-            storage,
-            learned: None,
-            layers: None,
-            means,
-            limit_up,
-            facts,
-            batch: Vec::new(),
-            errands,
-            answers,
-            connections: BTreeMap::new(),
-            outgoing: BTreeMap::new(),
-            outputs,
-            loads: Loads::default(),
-            listener,
-            datagrams,
-            port_map,
-            external: None,
-            states,
-            from,
-            proxy,
-            goal,
-            complete: None,
-            timeout,
-            last_arrival: began,
-            metadata_taken: 0,
-            news_at: began,
-            progress_due: began,
-            failed: None,
-            parked: false,
-            farewell: false,
-        };
-        driver.feed(Input::Started, watch);
-        Ok(driver)
-    }
-
-    /// Waits until the info dictionary of a magnet is whole.
-    ///
-    /// # Errors
-    /// If it is none that can be used.
-    pub async fn learn(
-        &mut self,
-        stop: &mut Stop,
-        watch: &mut dyn Watch,
-    ) -> Result<Learned, DriverError> {
-        loop {
-            if let Some(learned) = self.learned.take() {
-                self.last_arrival = Instant::now();
-                return Ok(Learned::Info(learned?));
-            }
-            let taken = self.engine.metadata_taken();
-            if std::mem::replace(&mut self.metadata_taken, taken) != taken {
-                self.last_arrival = Instant::now();
-            }
-            if self.waited_in_vain() {
-                return Ok(Learned::Ended(End::NothingArrived));
-            }
-            if let Woken::Stop = self.turn(stop, watch).await {
-                return Ok(Learned::Ended(End::Stopped));
-            }
-        }
-    }
-
-    /// Waits until the piece layers of a hybrid that was a magnet are there, for `most` at the
-    /// longest: it can be used without them.
-    pub async fn learn_layers(
-        &mut self,
-        most: Duration,
-        stop: &mut Stop,
-        watch: &mut dyn Watch,
-    ) -> Option<Arc<Info>> {
-        let begun = Instant::now();
-        while self.layers.is_none() && begun.elapsed() < most {
-            if let Woken::Stop = self.turn(stop, watch).await {
-                return None;
-            }
-        }
-        self.layers.take()
-    }
-
-    /// Goes on talking to peers until `work` is done.
-    pub async fn meanwhile<T>(
-        &mut self,
-        work: impl Future<Output = T>,
-        stop: &mut Stop,
-        watch: &mut dyn Watch,
-    ) -> T {
-        let mut work = std::pin::pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut work => {
-                    self.last_arrival = Instant::now();
-                    return result;
-                }
-                // Who is to stop at once hears of it from the same signal as we do.
-                _ = self.turn(stop, watch) => {}
-            }
-        }
-    }
-
     /// Looks who is there, for `most` at the longest: until everybody who was called has answered
     /// and there was no news for a while. `None` if it was told to stop.
     pub async fn look(
@@ -333,13 +151,6 @@ impl Driver {
                 return None;
             }
         }
-    }
-
-    /// A magnet is resolved, and its data goes there.
-    pub fn begin(&mut self, storage: Option<Storage>, content: Content) {
-        self.storage = storage;
-        // As an answer like others: what follows from it leaves with the next turn.
-        self.errands.answer(Input::Learned(Box::new(content)));
     }
 
     /// Goes on until it is complete, stopped, or nothing arrives.
@@ -528,43 +339,6 @@ impl Driver {
             peers: self.engine.peer_count(),
         }
     }
-}
-
-/// The engine, told of peers, and what it says to that.
-fn told_of(peers: Vec<SocketAddr>, mut engine: Engine) -> (Engine, Vec<Output>) {
-    let mut outputs = Vec::new();
-    for addr in peers {
-        engine.handle(Time(0), Input::Named(addr), &mut outputs);
-    }
-    (engine, outputs)
-}
-
-/// Whom the engine takes.
-fn door(engine: &Config) -> Door {
-    Door {
-        plain: engine.encryption.takes_plain(),
-        encrypted: engine.encryption.preference(),
-        skeys: engine.info.hashes.names().collect(),
-    }
-}
-
-/// The TCP port, and the UDP port of the same number if that can be had.
-fn ports(
-    listen: Option<SocketAddr>,
-    interface: Option<LocalAddrs>,
-    facts: &mpsc::Sender<Fact>,
-    door: Door,
-) -> Result<(Listener, Datagrams), ListenError> {
-    let listener = Listener::open(listen, interface.unwrap_or(LocalAddrs::ANY), facts, door)?;
-    let local = interface.unwrap_or_else(|| LocalAddrs::only(listener.ip()));
-    let datagrams = Datagrams::open(local, listener.port(), facts);
-    Ok((listener, datagrams))
-}
-
-/// A router, asked for what is open; nobody is, if nothing is.
-fn asked(listener: &Listener, datagrams: &Datagrams) -> Option<PortMap> {
-    let (port, udp_port) = (listener.port(), datagrams.port());
-    (port != 0).then(|| PortMap::begin(listener.ip(), port, udp_port))
 }
 
 /// The next answer of a disk's workers; never, if there is no disk.

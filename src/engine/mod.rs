@@ -7,12 +7,14 @@
 
 mod arrival;
 mod choker;
+mod config;
 mod draft;
 mod early;
 mod encryption;
 mod fast;
 mod guests;
 mod hashes;
+mod heard;
 mod input;
 mod late;
 mod layers;
@@ -42,6 +44,7 @@ mod upload;
 mod wishes;
 
 pub use choker::{Choking, SeedChoke};
+pub use config::{Config, Content};
 pub use encryption::Encryption;
 pub use guests::{Guest, Guests, Wished};
 pub use input::Input;
@@ -52,7 +55,7 @@ pub use time::Time;
 use crate::torrent::layer_tree::{Hash, LayerTree};
 use crate::torrent::{Bitfield, Block, Info, PieceIndex};
 use crate::wire::mse::Method;
-use crate::wire::{Fault, Handshake, Message};
+use crate::wire::{Handshake, Message};
 use choker::Choker;
 use layers::Layers;
 use metadata::Metadata;
@@ -60,7 +63,7 @@ use picker::{Picker, Rank};
 use pool::Pool;
 use rtor_plugin::discovery::Fact;
 use rtor_plugin::{Addr, Chance};
-use session::{Said, Session};
+use session::Session;
 use sessions::Sessions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -71,61 +74,6 @@ use tally::Tally;
 /// The engine's number for a connection, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub u32);
-
-/// What a download is to be. There is no default: fetch, get, seed and the simulator each say
-/// what they mean.
-pub struct Config {
-    /// The torrent; of a magnet, [`Info::unknown`]: then there is [`Output::Learned`] before
-    /// anything else, and what is there and wanted is said by [`Input::Learned`].
-    pub info: Arc<Info>,
-    /// Our own 20 bytes (BEP 20).
-    pub peer_id: [u8; 20],
-    /// Client and version, for `v` of BEP 10.
-    pub client: String,
-    /// Pieces that are verified and stored.
-    pub have: Bitfield,
-    /// Pieces that are to be had at the end.
-    pub wanted: Bitfield,
-    /// Blocks that an earlier run left, unverified.
-    pub partial: Vec<(PieceIndex, Vec<usize>)>,
-    /// Announce URLs, tier by tier.
-    pub trackers: Vec<Vec<String>>,
-    /// Nodes of the DHT that the torrent names (BEP 5).
-    pub nodes: Vec<(String, u16)>,
-    /// Where we accept TCP; 0: nowhere.
-    pub port: u16,
-    /// Where datagrams come from; 0: nowhere.
-    pub udp_port: u16,
-    /// Connections at once.
-    pub peers_max: usize,
-    /// Which connections are encrypted.
-    pub encryption: Encryption,
-    /// Chance.
-    pub seed: u64,
-    /// The order of pieces.
-    pub rank: Box<dyn Rank>,
-    /// Who finds peers.
-    pub guests: Vec<Guest>,
-    /// Only look who is there and what they have; say that we want nothing.
-    pub looks_only: bool,
-    /// Whom to serve.
-    pub choking: Choking,
-    /// As a seed, show each peer one piece at a time (BEP 16); counts only if everything is there.
-    pub super_seed: bool,
-}
-
-/// A torrent's content: what there is of it, and what is to be.
-#[derive(Debug)]
-pub struct Content {
-    /// The torrent.
-    pub info: Arc<Info>,
-    /// As in [`Config`].
-    pub have: Bitfield,
-    /// As in [`Config`].
-    pub wanted: Bitfield,
-    /// As in [`Config`].
-    pub partial: Vec<(PieceIndex, Vec<usize>)>,
-}
 
 /// Peers that are gone whose addresses are kept.
 const GONE_MAX: usize = 1000;
@@ -424,85 +372,6 @@ impl Engine {
     fn finders_of(&self, session: &Session) -> Vec<String> {
         let finders = self.pool.finders(session.known_as);
         if finders.is_empty() { vec![pool::CAME.to_owned()] } else { finders.to_vec() }
-    }
-
-    fn received(&mut self, now: Time, peer: PeerId, message: Message, out: &mut Vec<Output>) {
-        let Some(session) = self.sessions.get_mut(&peer) else { return };
-        match session.hear(now, message, &self.info.layout) {
-            Err(fault) => self.offends(now, peer, fault, out),
-            Ok(said) => self.heard(now, peer, said, out),
-        }
-    }
-
-    /// The peer broke the protocol.
-    fn offends(&mut self, now: Time, peer: PeerId, fault: Fault, out: &mut Vec<Output>) {
-        if let Some(session) = self.sessions.get(&peer) {
-            self.pool.offended(session.known_as);
-        }
-        self.hang_up(now, peer, Why::Fault(fault), out);
-    }
-
-    fn heard(&mut self, now: Time, peer: PeerId, said: Said, out: &mut Vec<Output>) {
-        match said {
-            Said::Nothing | Said::NotInterested => {}
-            Said::Extensions => {
-                self.heard_where(now, peer);
-                self.offered_metadata(now, peer, out);
-            }
-            Said::Pieces(new) => {
-                self.picker.joined(&new);
-                if self.super_seed.is_some() {
-                    for piece in new
-                        .iter()
-                        .filter_map(|at| self.info.layout.piece(at as u32))
-                        .collect::<Vec<_>>()
-                    {
-                        self.seen_with(now, piece, peer, out);
-                    }
-                }
-                self.mind_interest(now, peer, out);
-            }
-            Said::Piece(piece) => {
-                self.picker.has(piece);
-                self.seen_with(now, piece, peer, out);
-                if self.picker.is_missing(piece) {
-                    self.has_wanted(now, peer, out);
-                }
-            }
-            Said::Unchoked => {
-                self.hungry.insert(peer);
-            }
-            Said::Choked(owed) => {
-                owed.into_iter().for_each(|block| self.refused(peer, block, out));
-                self.all_hungry();
-            }
-            Said::Rejected(block) => {
-                self.refused(peer, block, out);
-                self.all_hungry();
-            }
-            Said::Spared => self.asked_twice = self.asked_twice.saturating_sub(1),
-            Said::Refused(spec) => out.push(Output::Send(peer, Message::Reject(spec))),
-            Said::Interested => {
-                self.fill_slots(now, out);
-                self.allow_fast(now, peer, out);
-            }
-            Said::Allowed => self.ask_allowed(now, peer, out),
-            Said::Block(block, asked, data) => self.block_came(now, peer, block, asked, data, out),
-            Said::LateBlock(block, data) => self.late_block_came(now, peer, block, data, out),
-            Said::Node(addr) => self.heard_of_node(now, addr, out),
-            Said::HashRequest(range) => self.serve_hashes(now, peer, range, out),
-            Said::Hashes(range, hashes) => self.hashes_came(now, peer, &range, &hashes, out),
-            Said::HashReject(range) => self.hashes_refused(now, peer, &range, out),
-            Said::Request => self.load_requests(now, peer, out),
-            Said::Extension(learn::METADATA_ID, payload) => {
-                self.heard_metadata(now, peer, &payload, out);
-            }
-            Said::Extension(id, payload) => {
-                self.with_guests(now, out, |guests, wished| {
-                    guests.extension(now, peer.0, id, &payload, wished);
-                });
-            }
-        }
     }
 
     fn mind_interest(&mut self, now: Time, peer: PeerId, out: &mut Vec<Output>) {
