@@ -12,8 +12,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long a piece waits for the next one to be hashed beside it. It delays a `have` by at most
-/// seven times as much.
-const GATHER_WAIT: Duration = Duration::from_millis(3);
+/// seven times as much. While the workers are at as many as go side by side, sockets may be left
+/// alone and pieces pause for some milliseconds: with less than that, the first after each pause
+/// would be hashed alone, at three times the cost.
+const GATHER_WAIT: Duration = Duration::from_millis(10);
 /// Bytes of pieces that may wait so.
 const GATHER_BYTES_MAX: u64 = 8 << 20;
 
