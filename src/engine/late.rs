@@ -24,6 +24,9 @@ const DEEP_BLOCKS: usize = 4;
 const DEEP_US: u64 = SECOND_US + SECOND_US / 4;
 /// The same of a peer from which nothing came yet.
 const DEEP_US_UNKNOWN: u64 = SECOND_US;
+/// Blocks that a peer which was fast may have given to its connection, where no cancel reaches them:
+/// libtorrent gives it up to 500 KiB.
+const SENDING_BLOCKS: usize = 32;
 /// Blocks are asked twice of peers that have nothing left to do in two round trips and this.
 const SOON_IDLE_US: u64 = SECOND_US / 10;
 /// Blocks that may be asked twice in a whole download: so many, and one of so many that are wanted.
@@ -178,13 +181,17 @@ impl Engine {
     }
 
     /// Takes the last requests back from peers that became slower than they were when asked:
-    /// others may have them.
+    /// others may have them. Those that may be on their way by now stay, as they would come twice.
     pub(super) fn relieve_slow(&mut self, now: Time, out: &mut Vec<Output>) {
         let slow = self.sessions.iter().filter(|(_, s)| s.pace.is_overloaded(s.asked_bytes()));
         let slow: Vec<PeerId> = slow.map(|(peer, _)| *peer).collect();
         for peer in slow {
             let Some(session) = self.sessions.get_mut(&peer) else { continue };
-            for block in session.give_up_beyond(now, session.pace.window()) {
+            let given_up = session.give_up_beyond(now, session.pace.window() + SENDING_BLOCKS);
+            if given_up.is_empty() {
+                continue;
+            }
+            for block in given_up {
                 out.push(Output::Send(peer, Message::Cancel(spec_of(block))));
                 self.refused(peer, block, out);
             }

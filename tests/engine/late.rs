@@ -2,8 +2,9 @@
 
 use super::{BLOCK, InOrder, Told, block};
 use rtor::engine::time::SECOND_US;
-use rtor::engine::{Config, Input, Output, PeerId};
+use rtor::engine::{Config, Input, Output, PeerId, Time};
 use rtor::sim::torrent_of;
+use rtor::torrent::PieceIndex;
 use rtor::wire::{BlockSpec, Message};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -31,13 +32,30 @@ impl Sender {
                 Input::Received(self.peer, block(spec))
             });
             told.tell(input);
-            self.owed.extend(told.asked(self.peer));
-            self.cancelled.extend(told.out.iter().filter_map(|output| match output {
-                Output::Send(_, Message::Cancel(spec)) => Some(*spec),
-                _ => None,
-            }));
+            self.hear(told);
+            for piece in whole(told) {
+                told.tell(Input::Checked(piece, true, Vec::new()));
+                self.hear(told);
+            }
         }
     }
+
+    fn hear(&mut self, told: &Told) {
+        self.owed.extend(told.asked(self.peer));
+        self.cancelled.extend(told.out.iter().filter_map(|output| match output {
+            Output::Send(_, Message::Cancel(spec)) => Some(*spec),
+            _ => None,
+        }));
+    }
+}
+
+/// Pieces that are to be checked.
+fn whole(told: &Told) -> Vec<PieceIndex> {
+    let check = |output: &Output| match output {
+        Output::Check(piece, _) => Some(*piece),
+        _ => None,
+    };
+    told.out.iter().filter_map(check).collect()
 }
 
 #[test]
@@ -66,6 +84,25 @@ fn whoever_is_unknown_is_asked_for_little_while_there_are_others() {
     assert_eq!(asked[0], 16, "there was no other");
     assert!(asked[1] <= 120 / 8 && asked[2] <= asked[1], "{asked:?} of 120 blocks");
     assert!(asked[2] >= 4, "enough to begin with: {asked:?}");
+}
+
+/// A peer that began with a burst: what it has given to its connection no cancel reaches.
+#[test]
+fn whoever_becomes_slow_keeps_what_may_be_on_its_way() {
+    const SENDING: usize = (500 << 10) / BLOCK as usize;
+    let mut told = Told::with(2000, 0, Box::new(InOrder));
+    let (peer, asked) = told.seed(1);
+    let mut burst = Sender::new(peer, asked);
+    burst.send(&mut told, SECOND_US / 1000, 2 * SECOND_US);
+    assert!(burst.owed.len() > 150, "asked for {}", burst.owed.len());
+    let mut first_taken = None;
+    while first_taken.is_none() {
+        assert!(told.now.since_us(Time(0)) < 20 * SECOND_US, "nothing was taken back");
+        burst.send(&mut told, SECOND_US / 5, SECOND_US / 5);
+        first_taken = burst.owed.iter().position(|spec| burst.cancelled.contains(spec));
+    }
+    let kept = first_taken.unwrap_or_default();
+    assert!((SENDING..100).contains(&kept), "all but the first {kept} were taken back");
 }
 
 /// There are more of them than blocks may be asked twice: none is worth waiting for all the same.
