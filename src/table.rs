@@ -42,6 +42,13 @@ pub fn size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).display().iec().to_string()
 }
 
+/// `1 file`, `2 files`.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
+
 /// Seconds since 1970 as a date in UTC; the number itself if there is no such date.
 #[must_use]
 pub fn date(seconds: i64) -> String {

@@ -12,6 +12,8 @@ mod harness;
 
 mod abi;
 mod analyze;
+mod analyze_data;
+mod analyze_several;
 mod assemble;
 mod bad_input;
 mod bench;

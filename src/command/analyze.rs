@@ -1,6 +1,7 @@
 //! `rtor analyze`: which files matter, how files and pieces lie to each other, what is odd.
 //!
-//! It asks nobody, unless `--swarm` says so: everything follows from the torrent. What only the file shows (trailing data,
+//! It asks nobody, unless `--swarm` says so, and opens no data: everything follows from the torrent,
+//! and from what `fetch` or `verify` said in the manifest. What only the file shows (trailing data,
 //! unsorted keys around the info dictionary) is known when SOURCE is the file, and not when it is
 //! a manifest.
 
@@ -8,6 +9,7 @@ use super::globals::Globals;
 use super::network::Network;
 use super::source::{self, STORE_DEFAULT};
 use super::survey::{self, Surveyed};
+use super::{overlaps, shortfall};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::analysis::{Analysis, File, Finding, Shared};
@@ -28,8 +30,10 @@ const SHARED_SHOWN: usize = 10;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A .torrent, http(s) URL, manifest, or `-`; left out: stdin, or the store's manifest. With
-    /// --swarm a magnet or an info hash too
-    pub source: Option<OsString>,
+    /// --swarm a magnet or an info hash too. Several: what they have in common too; the manifest is
+    /// that of the first
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<OsString>,
     /// Look who is there and what they have, without downloading; --timeout says how long
     #[arg(long)]
     swarm: bool,
@@ -44,8 +48,13 @@ pub struct Args {
 /// If SOURCE is unusable or is a magnet that is not resolved.
 pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error> {
     let route = args.network.route()?;
-    let source::Loaded { mut manifest, findings } =
-        source::load_by(&route, args.source.as_deref(), Path::new(STORE_DEFAULT), env)?;
+    let others = others(args)?;
+    let mut load = |source: Option<&OsString>| {
+        source::load_by(&route, source.map(OsString::as_os_str), Path::new(STORE_DEFAULT), env)
+    };
+    let source::Loaded { mut manifest, findings } = load(args.sources.first())?;
+    let others: Vec<source::Loaded> =
+        others.iter().map(|other| load(Some(other))).collect::<Result<_, _>>()?;
     let swarm = match args.swarm {
         false => None,
         true => match survey::run(globals, env, &mut manifest, &args.network)? {
@@ -54,10 +63,39 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
         },
     };
     let info = super::resolved(manifest.torrent())?;
-    let analysis = Analysis { swarm, ..analysis(manifest.torrent(), &info, findings) };
+    let mut analysis = Analysis { swarm, ..analysis(manifest.torrent(), &info, findings) };
+    if let Some(have) = shortfall::there(&manifest, &info)? {
+        shortfall::add(&mut analysis, &info, &have);
+    }
+    if !others.is_empty() {
+        overlaps::add(&mut analysis, &args.sources, manifest.torrent(), &others)?;
+    }
     manifest.set("analysis", &analysis);
-    super::print(env, globals.form(env), &manifest, |width| described(&analysis, width))?;
+    let paths: Vec<String> = info.layout.files().iter().map(|file| file.path.to_string()).collect();
+    super::print(env, globals.form(env), &manifest, |width| described(&analysis, &paths, width))?;
     Ok(Exit::Done)
+}
+
+/// The torrents that the first is compared with.
+fn others(args: &Args) -> Result<&[OsString], Error> {
+    let others = args.sources.get(1..).unwrap_or_default();
+    if others.is_empty() {
+        return Ok(others);
+    }
+    if args.swarm {
+        return Err(Error::input("--swarm looks at one torrent's swarm: name one SOURCE"));
+    }
+    if args.sources.len() > overlaps::TORRENTS_MAX {
+        let count = args.sources.len();
+        return Err(Error::input(format!(
+            "`{count}` torrents are more than the {} that can be compared",
+            overlaps::TORRENTS_MAX
+        )));
+    }
+    if args.sources.iter().filter(|source| *source == "-").count() > 1 {
+        return Err(Error::input("`-` stands more than once, and there is one stdin"));
+    }
+    Ok(others)
 }
 
 /// `parsed` is what was found while the file was parsed; if it was no file, what the info
@@ -77,6 +115,7 @@ fn analysis(torrent: &Torrent, info: &Info, parsed: Vec<torrent::Finding>) -> An
             first_piece: (!pieces.is_empty()).then_some(pieces.start),
             last_piece: pieces.end.checked_sub(1).filter(|_| !pieces.is_empty()),
             piece_count: pieces.end - pieces.start,
+            share: None,
         }
     };
     let files: Vec<File> = files.iter().map(file).collect();
@@ -93,6 +132,9 @@ fn analysis(torrent: &Torrent, info: &Info, parsed: Vec<torrent::Finding>) -> An
         duplicate_files: duplicate_files(info),
         repeated_pieces: repeated_pieces(&info.pieces),
         findings: findings(torrent, info, parsed),
+        costs: None,
+        compared: Vec::new(),
+        overlaps: Vec::new(),
         swarm: None,
     }
 }
@@ -181,7 +223,7 @@ fn findings(torrent: &Torrent, info: &Info, parsed: Vec<torrent::Finding>) -> Ve
 }
 
 /// For people: the sums, the files with their pieces, shared pieces, findings.
-fn described(analysis: &Analysis, width: usize) -> String {
+fn described(analysis: &Analysis, paths: &[String], width: usize) -> String {
     let Analysis { piece_count, piece_length, last_piece_length, .. } = analysis;
     let mut rows = vec![
         ("main", analysis.main.join("  ")),
@@ -204,16 +246,23 @@ fn described(analysis: &Analysis, width: usize) -> String {
             _ => "none".to_owned(),
         };
         let main = if file.main { "*" } else { "" };
-        vec![
-            table::size(file.length),
-            file.kind.clone(),
-            pieces,
-            main.to_owned(),
-            file.path.clone(),
-        ]
+        let there = file.share.as_ref().map(|share| shortfall::described(share, file.length));
+        let mut row = vec![table::size(file.length), file.kind.clone(), pieces];
+        row.extend(there);
+        row.extend([main.to_owned(), file.path.clone()]);
+        row
     });
+    let mut header = vec!["size", "kind", "pieces", "", "path"];
+    if analysis.costs.is_some() {
+        header.insert(3, "there");
+    }
     text.push('\n');
-    text.push_str(&table::list(width, &["size", "kind", "pieces", "", "path"], &[0], files));
+    text.push_str(&table::list(width, &header, &[0], files));
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    if let Some(costs) = shortfall::table_of(analysis, &paths, width) {
+        text.push('\n');
+        text.push_str(&costs);
+    }
     if !analysis.shared_pieces.is_empty() {
         let pieces = analysis.shared_pieces.iter().map(|shared| shared.piece.to_string());
         let shown = pieces.take(SHARED_SHOWN).collect::<Vec<_>>().join(", ");
@@ -229,6 +278,10 @@ fn described(analysis: &Analysis, width: usize) -> String {
         });
         text.push('\n');
         text.push_str(&table::list(width, &["severity", "rule", "finding"], &[], rows));
+    }
+    if !analysis.compared.is_empty() {
+        text.push('\n');
+        text.push_str(&overlaps::described(analysis, width));
     }
     if let Some(swarm) = &analysis.swarm {
         text.push('\n');

@@ -240,7 +240,11 @@ pub(super) fn described(swarm: &Swarm, width: usize) -> String {
     let facts = [
         (
             "reached",
-            format!("{} of {}", counted(swarm.seeds, "seed"), counted(swarm.peers.len(), "peer")),
+            format!(
+                "{} of {}",
+                table::counted(swarm.seeds, "seed"),
+                table::counted(swarm.peers.len(), "peer")
+            ),
         ),
         ("found", found.collect::<Vec<_>>().join(", ")),
         ("copies", format!("{:.3}", swarm.distributed_copies)),
@@ -248,8 +252,8 @@ pub(super) fn described(swarm: &Swarm, width: usize) -> String {
             "rarest",
             format!(
                 "{} at {}: {}",
-                counted(swarm.rarest_count, "piece"),
-                counted(usize::from(swarm.rarest_availability), "peer"),
+                table::counted(swarm.rarest_count, "piece"),
+                table::counted(usize::from(swarm.rarest_availability), "peer"),
                 swarm.rarest_pieces
             ),
         ),
@@ -285,9 +289,4 @@ pub(super) fn described(swarm: &Swarm, width: usize) -> String {
         }
     }
     text
-}
-
-fn counted(count: usize, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{s}")
 }

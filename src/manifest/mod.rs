@@ -161,10 +161,11 @@ impl Manifest {
         self.document.insert("torrent".to_owned(), Value::Object(section));
     }
 
-    /// Sets a verb's section.
+    /// Sets a verb's section. It stands behind all others then: the last is the latest.
     pub fn set(&mut self, section: &str, value: &impl Serialize) {
         // Sections are structs of numbers, strings and lists: they always have a JSON form.
         let value = serde_json::to_value(value).unwrap_or_default();
+        self.document.shift_remove(section);
         self.document.insert(section.to_owned(), value);
     }
 
@@ -178,6 +179,13 @@ impl Manifest {
             section: section.to_owned(),
             why: why.to_string(),
         })
+    }
+
+    /// The one of `sections` that was set last.
+    #[must_use]
+    pub fn latest<'a>(&self, sections: &[&'a str]) -> Option<&'a str> {
+        let mut keys = self.document.keys().rev();
+        keys.find_map(|key| sections.iter().find(|section| **section == key)).copied()
     }
 
     /// As one line of JSON. It may reach a terminal, so whatever could steer one, or turn text

@@ -18,6 +18,7 @@ pub mod media;
 pub mod metainfo;
 pub mod metainfo_error;
 pub mod metainfo_file;
+pub mod overlap;
 pub mod padding;
 pub mod path_conflict;
 pub mod piece_hash;
@@ -26,6 +27,7 @@ pub mod piece_length;
 pub mod piece_list;
 pub mod recipe;
 pub mod safe_path;
+pub mod shortfall;
 #[expect(clippy::module_inception, reason = "the room is named after what it is about")]
 pub mod torrent;
 
