@@ -330,6 +330,7 @@ pub(super) fn peers(report: &Report) -> Vec<Peer> {
         client: peer.client.clone(),
         source: peer.found_by.first().cloned().unwrap_or_default(),
         found_by: peer.found_by.clone(),
+        transport: peer.transport.name().to_owned(),
         encrypted: peer.method.is_some(),
         encryption: peer.method.map(|method| method.name().to_owned()),
         downloaded_bytes: peer.downloaded_bytes,

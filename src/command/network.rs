@@ -3,7 +3,7 @@
 use super::globals::Globals;
 use super::limits::Limiting;
 use super::{quantity, swarm};
-use crate::engine::{Encryption, Guest};
+use crate::engine::{Encryption, Guest, Transports};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Registry, StateFolder};
@@ -57,6 +57,9 @@ pub(super) struct Network {
     /// ones, `require` them with RC4, or `off`
     #[arg(long, value_name = "WHEN", default_value = "allow")]
     pub(super) encryption: WhenEncrypted,
+    /// What connections go by [default: tcp,utp; through a proxy, tcp]
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    transport: Vec<Carrying>,
     /// Connections at once
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) max_peers: u16,
@@ -75,6 +78,13 @@ pub(super) enum WhenEncrypted {
     Allow,
     Prefer,
     Require,
+}
+
+/// An element of `--transport`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Carrying {
+    Tcp,
+    Utp,
 }
 
 impl From<WhenEncrypted> for Encryption {
@@ -158,6 +168,23 @@ impl Network {
             None => state_home(env)?.join("rtor"),
         };
         Some(StateFolder::at(path))
+    }
+
+    /// `--transport`.
+    ///
+    /// # Errors
+    /// If uTP is named, and a proxy.
+    pub(super) fn transports(&self) -> Result<Transports, Error> {
+        let names = |name| self.transport.contains(&name);
+        match (names(Carrying::Tcp), names(Carrying::Utp)) {
+            (_, true) if self.proxy.is_some() => {
+                Err(Error::input("`--transport utp` reaches nobody through a `--proxy`"))
+            }
+            (true, false) => Ok(Transports::Tcp),
+            (false, true) => Ok(Transports::Utp),
+            _ if self.proxy.is_some() => Ok(Transports::Tcp),
+            _ => Ok(Transports::Both),
+        }
     }
 
     /// `--proxy`, `--interface`.

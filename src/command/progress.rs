@@ -225,10 +225,11 @@ fn eta(left_bytes: u64, rate: f64) -> String {
 /// The event as a script gets it; farewells are nobody's business.
 fn event_line(t: f64, event: &Event) -> Option<EventLine<'_>> {
     Some(match event {
-        Event::Joined { addr, came_to_us, method, .. } => EventLine::PeerJoined {
+        Event::Joined { addr, came_to_us, transport, method, .. } => EventLine::PeerJoined {
             t,
             addr: addr.to_string(),
             came_to_us: *came_to_us,
+            transport: transport.name(),
             encrypted: method.is_some(),
             encryption: method.map(Method::name),
         },

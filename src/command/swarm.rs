@@ -7,7 +7,7 @@ use super::network::{self, Network, Route};
 use super::progress::Show;
 use crate::disk::named_file;
 use crate::driver::{DriverError, Goal, Scrape, Setup, Storage};
-use crate::engine::{Choking, Config, Content, Encryption, Guest};
+use crate::engine::{Choking, Config, Content, Encryption, Guest, Transports};
 use crate::env::Env;
 use crate::error::Error;
 use crate::host::{Places, Registry, StateFolder};
@@ -43,6 +43,7 @@ pub(super) struct Swarm {
     local: LocalAddrs,
     peers_max: usize,
     encryption: Encryption,
+    transports: Transports,
     timeout: Option<Duration>,
     looks_only: bool,
     choking: Choking,
@@ -91,6 +92,7 @@ impl Swarm {
             local,
             peers_max: usize::from(network.max_peers),
             encryption: network.encryption.into(),
+            transports: network.transports()?,
             timeout: network.timeout,
             looks_only: false,
             choking: Choking::default(),
@@ -165,6 +167,7 @@ impl Swarm {
                 udp_port: 0,
                 peers_max: self.peers_max,
                 encryption: self.encryption,
+                transports: self.transports,
                 seed: chance()?,
                 rank: Box::new(self.rank),
                 guests: self.guests,

@@ -3,8 +3,8 @@
 use super::outcome::Watch;
 use super::{Driver, Storage, conn};
 use crate::disk::DiskError;
-use crate::engine::{Event, Input, Output, PeerId};
-use crate::net::{Mapped, PortNews, dial};
+use crate::engine::{Call, Event, Input, Output, PeerId};
+use crate::net::{self, Mapped, PortNews, dial};
 use crate::torrent::PieceIndex;
 use crate::wire::{BlockSpec, Message};
 use bytes::Bytes;
@@ -28,9 +28,9 @@ pub(super) struct Loads {
 impl Driver {
     pub(super) fn act(&mut self, output: Output, watch: &mut dyn Watch) {
         match output {
-            Output::Dial(peer, to, offer) => {
-                let connection =
-                    dial(conn(peer), &self.means, to, self.from, self.proxy.as_ref(), offer);
+            Output::Dial(peer, to, Call { race, offer }) => {
+                let call = net::Call { to, race, offer };
+                let connection = dial(conn(peer), &self.means, &self.origin, call);
                 self.connections.insert(peer, connection);
             }
             Output::Greet(peer, handshake) => {

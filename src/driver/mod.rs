@@ -26,8 +26,8 @@ use crate::engine::{Engine, Input, Output, PeerId, Time};
 use crate::host::StateFolder;
 use crate::net::Outgoing;
 use crate::net::{
-    Buffers, ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener,
-    LocalAddrs, Means, Newcomer, PortMap, PortNews, Proxy,
+    Buffers, ConnId, Connection, Datagrams, FACTS_WAITING_MAX, Fact, ListenError, Listener, Means,
+    Newcomer, Origin, PortMap, PortNews,
 };
 use crate::torrent::{Info, MetainfoError};
 use act::Loads;
@@ -113,8 +113,7 @@ pub struct Driver {
     /// Where others reach us by way of it.
     external: Option<SocketAddr>,
     states: Option<StateFolder>,
-    from: LocalAddrs,
-    proxy: Option<Proxy>,
+    origin: Origin,
     goal: Option<Goal>,
     /// Since when everything is here, and its bytes.
     complete: Option<(Instant, u64)>,
@@ -280,14 +279,17 @@ impl Driver {
 
     fn fact(&mut self, fact: Fact, watch: &mut dyn Watch) {
         match fact {
-            Fact::Dialled(id) => self.feed(Input::Dialled(peer(id)), watch),
+            Fact::Dialled(id, by) => {
+                self.feed_all([Input::Carried(peer(id), by), Input::Dialled(peer(id))], watch);
+            }
             Fact::Came(newcomer) => {
                 let peer = self.engine.next_peer();
                 let conn = conn(peer);
                 let Newcomer { stream, from, method, handshake, received } = newcomer;
+                let by = stream.transport();
                 let connection = Connection::adopt(conn, &self.means, stream, received);
                 self.connections.insert(peer, connection);
-                self.feed(Input::Accepted(peer, from), watch);
+                self.feed_all([Input::Accepted(peer, from), Input::Carried(peer, by)], watch);
                 if let Some(method) = method {
                     self.feed(Input::Encrypted(peer, method), watch);
                 }

@@ -60,7 +60,7 @@ pub async fn scrape(ask: Scrape) -> Answers {
     let Scrape { info_hash, trackers, private, seed, guests, http, from, proxy, wait } = ask;
     let (facts_from, mut facts) = mpsc::channel(FACTS_WAITING_MAX);
     let datagrams = match &proxy {
-        None => Datagrams::open(from, 0, &facts_from),
+        None => Datagrams::open(from, 0, None, &facts_from),
         Some(proxy) => Datagrams::through(proxy, &facts_from),
     };
     let (errands, mut replies) = Errands::new(http);

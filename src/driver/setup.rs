@@ -4,13 +4,14 @@ use super::act::Loads;
 use super::errands::Errands;
 use super::{Driver, DriverError, Goal, Watch};
 use crate::disk::{Disk, Done};
-use crate::engine::{Config, Engine, Input, Output, Time};
+use crate::engine::{Config, Engine, Input, Output, Time, Transports};
 use crate::host::StateFolder;
 use crate::net::http::Http;
 use crate::net::{
     Buffers, Datagrams, Door, FACTS_WAITING_MAX, Fact, Limits, ListenError, Listener, LocalAddrs,
-    Means, PortMap, Proxy,
+    Means, Origin, PORT_USUAL, PortMap, Proxy,
 };
+use crate::wire::Transport;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -80,12 +81,13 @@ impl Driver {
         let (errands, answers) = Errands::new(http);
         let (listener, datagrams) = match &proxy {
             Some(proxy) => (Listener::closed(), Datagrams::through(proxy, &facts_from)),
-            None => ports(listen, interface, &facts_from, door(&engine))?,
+            None => ports(listen, interface, &facts_from, &engine)?,
         };
         engine.port = listener.port();
         engine.udp_port = datagrams.port();
         let port_map = map_port.then(|| asked(&listener, &datagrams)).flatten();
         let from = interface.unwrap_or_else(|| LocalAddrs::preferring(listener.ip()));
+        let origin = Origin { from, utp: datagrams.utp(), proxy };
         let limit_up = limits.up();
         let means = Means { facts: facts_from, buffers: Buffers::new(memory_max), limits };
         let began = Instant::now();
@@ -111,8 +113,7 @@ impl Driver {
             port_map,
             external: None,
             states,
-            from,
-            proxy,
+            origin,
             goal,
             complete: None,
             timeout,
@@ -147,16 +148,28 @@ fn door(engine: &Config) -> Door {
     }
 }
 
-/// The TCP port, and the UDP port of the same number if that can be had.
+/// The TCP port, and the UDP port of the same number if that can be had; connections are taken at
+/// those that the engine wants any by.
 fn ports(
     listen: Option<SocketAddr>,
     interface: Option<LocalAddrs>,
     facts: &mpsc::Sender<Fact>,
-    door: Door,
+    engine: &Config,
 ) -> Result<(Listener, Datagrams), ListenError> {
-    let listener = Listener::open(listen, interface.unwrap_or(LocalAddrs::ANY), facts, door)?;
-    let local = interface.unwrap_or_else(|| LocalAddrs::only(listener.ip()));
-    let datagrams = Datagrams::open(local, listener.port(), facts);
+    let utp = engine.transports.includes(Transport::Utp).then_some(engine.peers_max);
+    let (mut listener, datagrams) = if engine.transports == Transports::Utp {
+        let at = listen.map_or(LocalAddrs::ANY, |addr| LocalAddrs::only(addr.ip()));
+        let port = listen.map_or(PORT_USUAL, |addr| addr.port());
+        let datagrams = Datagrams::open(interface.unwrap_or(at), port, utp, facts);
+        (Listener::of_datagrams(listen, &datagrams, facts, door(engine))?, datagrams)
+    } else {
+        let local = interface.unwrap_or(LocalAddrs::ANY);
+        let listener = Listener::open(listen, local, facts, door(engine))?;
+        let local = interface.unwrap_or_else(|| LocalAddrs::only(listener.ip()));
+        let datagrams = Datagrams::open(local, listener.port(), utp, facts);
+        (listener, datagrams)
+    };
+    listener.takes_utp(&datagrams.utp());
     Ok((listener, datagrams))
 }
 

@@ -1,7 +1,7 @@
 //! What an engine is made with: [`Config`], and the [`Content`] of a torrent.
 
 use super::picker::Rank;
-use super::{Choking, Encryption, Guest};
+use super::{Choking, Encryption, Guest, Transports};
 use crate::torrent::{Bitfield, Info, PieceIndex};
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub struct Config {
     pub trackers: Vec<Vec<String>>,
     /// Nodes of the DHT that the torrent names (BEP 5).
     pub nodes: Vec<(String, u16)>,
-    /// Where we accept TCP; 0: nowhere.
+    /// Where we accept connections; 0: nowhere.
     pub port: u16,
     /// Where datagrams come from; 0: nowhere.
     pub udp_port: u16,
@@ -33,6 +33,8 @@ pub struct Config {
     pub peers_max: usize,
     /// Which connections are encrypted.
     pub encryption: Encryption,
+    /// By what connections go.
+    pub transports: Transports,
     /// Chance.
     pub seed: u64,
     /// The order of pieces.

@@ -21,7 +21,7 @@ pub enum Encryption {
 }
 
 /// A kind of connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Plain,
     Encrypted,

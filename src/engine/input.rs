@@ -4,7 +4,7 @@ use super::picker::Digest;
 use super::{Content, PeerId};
 use crate::torrent::PieceIndex;
 use crate::wire::mse::Method;
-use crate::wire::{BlockSpec, Handshake, Message};
+use crate::wire::{BlockSpec, Handshake, Message, Transport};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -21,6 +21,8 @@ pub enum Input {
     /// A peer came to us, and its handshake was about this torrent. The id is from
     /// [`Engine::next_peer`](super::Engine::next_peer).
     Accepted(PeerId, SocketAddr),
+    /// The connection of a peer that has not greeted yet goes by that; if nothing is said, by TCP.
+    Carried(PeerId, Transport),
     /// The connection of a peer that has not greeted yet is encrypted, and goes on with this.
     Encrypted(PeerId, Method),
     /// A peer's handshake.

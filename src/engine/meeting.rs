@@ -2,7 +2,7 @@
 
 use super::encryption::Kind;
 use super::learn::METADATA_ID;
-use super::output::{Event, Output, Why};
+use super::output::{Call, Event, Output, Why};
 use super::session::Session;
 use super::time::{SECOND_US, Time};
 use super::upload::REQUESTS_QUEUED_MAX;
@@ -11,7 +11,7 @@ use crate::torrent::Info;
 use crate::wire::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::wire::metadata::METADATA_NAME;
 use crate::wire::mse::{Method, Offer};
-use crate::wire::{Fault, Handshake, Message};
+use crate::wire::{Fault, Handshake, Message, Transport};
 use bytes::Bytes;
 use rtor_plugin::Addr;
 use rtor_plugin::discovery::Fact;
@@ -22,7 +22,7 @@ const FAR_US: u64 = SECOND_US / 40;
 
 impl Pending {
     const fn new(since: Time, addr: SocketAddr, came_to_us: bool) -> Self {
-        Self { addr, came_to_us, since, method: None, guessed: false }
+        Self { addr, came_to_us, since, by: Transport::Tcp, method: None, guessed: false }
     }
 }
 
@@ -34,29 +34,35 @@ impl Engine {
 
     pub(super) fn dial(&mut self, now: Time, out: &mut Vec<Output>) {
         while self.has_room_to_dial() {
-            let Some((addr, kind)) = self.pool.next(now) else { return };
+            let Some((addr, kind, race)) = self.pool.next(now) else { return };
             let peer = self.next_peer();
             self.pending.insert(peer, Pending::new(now, addr, false));
             let skey = self.handshake.info_hash;
             let preference = self.encryption.preference().filter(|_| kind == Kind::Encrypted);
             let offer = preference.map(|preference| Offer { skey, preference });
-            out.push(Output::Dial(peer, addr, offer));
+            out.push(Output::Dial(peer, addr, Call { race, offer }));
         }
     }
 
-    /// The peer may want the other kind of connection, and is called so at once, if there is one.
+    /// The peer may want another kind of connection, and is called so at once, if there is one.
     pub(super) fn declined(&mut self, now: Time, peer: PeerId, why: String, out: &mut Vec<Output>) {
         let why = Why::Lost(why);
         let Some(pending) = self.pending.remove(&peer) else {
             return self.drop_peer(now, peer, why, out);
         };
-        self.pool.declined(now, pending.addr);
+        self.pool.declined(now, pending.addr, pending.by);
         out.push(Output::Tell(Event::Left { peer, addr: pending.addr, why }));
     }
 
     pub(super) fn encrypted(&mut self, peer: PeerId, method: Method) {
         if let Some(pending) = self.pending.get_mut(&peer) {
             pending.method = Some(method);
+        }
+    }
+
+    pub(super) fn carried(&mut self, peer: PeerId, by: Transport) {
+        if let Some(pending) = self.pending.get_mut(&peer) {
+            pending.by = by;
         }
     }
 
@@ -126,13 +132,16 @@ impl Engine {
         }
         self.pending.remove(&peer);
         self.pool.connected(pending.addr);
+        if !pending.came_to_us {
+            self.pool.took(pending.addr, pending.by);
+        }
         let layout = &self.info.layout;
         let mut session = Session::new(now, pending.addr, pending.came_to_us, layout);
         if !pending.came_to_us {
             session.greeted_after(now.since_us(pending.since));
         }
         session.peer_id = theirs.peer_id;
-        session.method = pending.method;
+        (session.transport, session.method) = (pending.by, pending.method);
         session.fast = theirs.fast();
         session.v2 = self.info.hashes.v2_on_the_wire() == Some(theirs.info_hash);
         session.interest_guessed = pending.guessed;
@@ -153,8 +162,8 @@ impl Engine {
         }
         self.tell_port(peer, pending.addr, theirs, out);
         self.sessions.insert(peer, session);
-        let Pending { addr, came_to_us, method, .. } = pending;
-        out.push(Output::Tell(Event::Joined { peer, addr, came_to_us, method }));
+        let Pending { addr, came_to_us, by: transport, method, .. } = pending;
+        out.push(Output::Tell(Event::Joined { peer, addr, came_to_us, transport, method }));
         let fact =
             Fact::PeerJoined { peer: peer.0, addr: Addr::from(addr), came_to_us, seed: false };
         self.with_guests(now, out, |guests, wished| guests.tell(now, &fact, wished));
@@ -179,9 +188,8 @@ impl Engine {
         let listens_at = SocketAddr::new(session.addr.ip(), port);
         if self.pool.came(now, listens_at) {
             session.known_as = listens_at;
-            if session.method.is_some() {
-                self.pool.encrypts(listens_at);
-            }
+            let (encrypted, by) = (session.method.is_some(), session.transport);
+            self.pool.takes(listens_at, encrypted, by);
         }
     }
 

@@ -6,6 +6,7 @@
 //! [`Output::HangUp`], a guest's in a warning; nothing that either sends makes this room fail.
 
 mod arrival;
+mod calling;
 mod choker;
 mod config;
 mod draft;
@@ -43,19 +44,21 @@ mod upkeep;
 mod upload;
 mod wishes;
 
+pub use calling::Transports;
 pub use choker::{Choking, SeedChoke};
 pub use config::{Config, Content};
 pub use encryption::Encryption;
 pub use guests::{Guest, Guests, Wished};
 pub use input::Input;
-pub use output::{Event, Output, Why};
+pub use output::{Call, Event, Output, Why};
 pub use tally::{PeerReport, Report};
 pub use time::Time;
 
 use crate::torrent::layer_tree::{Hash, LayerTree};
 use crate::torrent::{Bitfield, Block, Info, PieceIndex};
 use crate::wire::mse::Method;
-use crate::wire::{Handshake, Message};
+use crate::wire::{Handshake, Message, Transport};
+use calling::Allowed;
 use choker::Choker;
 use layers::Layers;
 use metadata::Metadata;
@@ -84,6 +87,8 @@ struct Pending {
     addr: SocketAddr,
     came_to_us: bool,
     since: Time,
+    /// What carries it, once it is there.
+    by: Transport,
     /// What its connection goes on with, if it is encrypted.
     method: Option<Method>,
     /// It was told that we are interested before we know what it has.
@@ -192,7 +197,10 @@ impl Engine {
             asked_twice: 0,
             complete_at_start,
             picker,
-            pool: Pool::new(config.encryption),
+            pool: Pool::new(Allowed {
+                encryption: config.encryption,
+                transports: config.transports,
+            }),
             guests: Guests::new(config.guests, info.private),
             choker: Choker::new(config.choking),
             super_seed,
@@ -252,6 +260,7 @@ impl Engine {
             }
             Input::Dialled(peer) => self.dialled(now, peer, out),
             Input::Accepted(peer, from) => self.accepted(now, peer, from, out),
+            Input::Carried(peer, by) => self.carried(peer, by),
             Input::Encrypted(peer, method) => self.encrypted(peer, method),
             Input::Greeted(peer, handshake) => self.greeted(now, peer, &handshake, out),
             Input::Received(peer, message) => self.received(now, peer, message, out),

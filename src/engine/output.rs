@@ -3,7 +3,7 @@
 use super::PeerId;
 use crate::torrent::{Block, Info, MetainfoError, PieceIndex};
 use crate::wire::mse::{Method, Offer};
-use crate::wire::{BlockSpec, Fault, Handshake, Message};
+use crate::wire::{BlockSpec, Fault, Handshake, Message, Race, Transport};
 use bytes::Bytes;
 use rtor_plugin::Level;
 use std::net::SocketAddr;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// A deed for the rooms that touch the world.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Connect to a peer; with this encryption, if there is an offer.
-    Dial(PeerId, SocketAddr, Option<Offer>),
+    /// Connect to a peer.
+    Dial(PeerId, SocketAddr, Call),
     /// Send our handshake.
     Greet(PeerId, Handshake),
     /// Send a message.
@@ -51,6 +51,15 @@ pub enum Output {
     Layers(Arc<Info>),
     /// Tell whoever listens.
     Tell(Event),
+}
+
+/// What kind of connection a peer is called by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// By which transports.
+    pub race: Race,
+    /// With this encryption, if there is an offer.
+    pub offer: Option<Offer>,
 }
 
 /// Why a conversation ended.
@@ -105,6 +114,8 @@ pub enum Event {
         addr: SocketAddr,
         /// It came to us.
         came_to_us: bool,
+        /// What carries its connection.
+        transport: Transport,
         /// What its connection goes on with, if it is encrypted.
         method: Option<Method>,
     },

@@ -2,11 +2,13 @@
 //!
 //! Peers come from guests, the command line and torrents, in any number; the pool keeps at most
 //! [`KNOWN_MAX`], dials those that failed least first, in the order in which they became due, and
-//! backs off from those that fail. It remembers of each which kind of connection it took, encrypted
-//! or not, and tries the other kind with who declined one: at once, once, and as no failure.
+//! backs off from those that fail. It remembers of each which kind of connection it took
+//! ([`Calling`]), and tries the other kinds with who declined one: at once, once, and as no failure.
 
-use super::encryption::{Encryption, Kind};
+use super::calling::{Allowed, Calling};
+use super::encryption::Kind;
 use super::time::{SECOND_US, Time};
+use crate::wire::{Race, Transport};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -40,10 +42,7 @@ enum State {
 #[derive(Clone, Debug)]
 struct Known {
     state: State,
-    /// What it is dialled with: what it took last, if it ever did.
-    kind: Kind,
-    /// That is the other kind already: it declined the first.
-    redialled: bool,
+    calling: Calling,
     failures: u32,
     /// The first of them first.
     found_by: Vec<String>,
@@ -53,7 +52,7 @@ struct Known {
 /// Peers known.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    encryption: Encryption,
+    allowed: Allowed,
     known: BTreeMap<SocketAddr, Known>,
     /// Idle peers by when they may be dialled.
     waiting: BTreeSet<(Time, SocketAddr)>,
@@ -68,8 +67,8 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(encryption: Encryption) -> Self {
-        Self { encryption, ..Self::default() }
+    pub(super) fn new(allowed: Allowed) -> Self {
+        Self { allowed, ..Self::default() }
     }
 
     /// `addr` was found by `finder`; `kept` ones are retried for ever. Whether it is new.
@@ -87,8 +86,7 @@ impl Pool {
         }
         let known = Known {
             state: State::Idle(now),
-            kind: self.encryption.first(),
-            redialled: false,
+            calling: Calling::new(self.allowed),
             failures: 0,
             found_by: vec![finder.to_owned()],
             kept,
@@ -99,7 +97,7 @@ impl Pool {
     }
 
     /// The next peer to dial, if one is due, and how; it counts as being dialled from then on.
-    pub(super) fn next(&mut self, now: Time) -> Option<(SocketAddr, Kind)> {
+    pub(super) fn next(&mut self, now: Time) -> Option<(SocketAddr, Kind, Race)> {
         if self.dialling >= DIALLING_MAX || !self.has_due(now) {
             return None;
         }
@@ -107,7 +105,8 @@ impl Pool {
         let known = self.known.get_mut(&addr)?;
         known.state = State::Dialling;
         self.dialling += 1;
-        Some((addr, known.kind))
+        let (kind, race) = known.calling.call(self.allowed);
+        Some((addr, kind, race))
     }
 
     /// Whether somebody could be dialled.
@@ -136,38 +135,42 @@ impl Pool {
         self.leave_state(addr);
         if let Some(known) = self.known.get_mut(&addr) {
             known.state = State::Connected;
-            known.redialled = false;
         }
     }
 
-    /// It came to us encrypted, and so it takes that.
-    pub(super) fn encrypts(&mut self, addr: SocketAddr) {
+    /// It took our call, `by` that.
+    pub(super) fn took(&mut self, addr: SocketAddr, by: Transport) {
         if let Some(known) = self.known.get_mut(&addr) {
-            known.kind = Kind::Encrypted;
+            known.calling.took(by);
         }
     }
 
-    /// It took our call and closed the connection before its handshake: as some do that want the
-    /// other kind of connection. It is dialled with that as soon as there is room; if it declines
-    /// that too, it is [`lost`](Self::lost).
-    pub(super) fn declined(&mut self, now: Time, addr: SocketAddr) {
-        let dialled = |known: &&Known| known.state == State::Dialling && !known.redialled;
-        let known = self.known.get(&addr).filter(dialled);
-        let Some(kind) = known.and_then(|known| self.encryption.instead_of(known.kind)) else {
+    /// It came to us like this, and so it takes that.
+    pub(super) fn takes(&mut self, addr: SocketAddr, encrypted: bool, by: Transport) {
+        if let Some(known) = self.known.get_mut(&addr) {
+            known.calling.came(self.allowed, encrypted, by);
+        }
+    }
+
+    /// It took our call, `by` that, and closed the connection before its handshake: as some do that want
+    /// another kind of connection. It is dialled with that as soon as there is room; if it declines
+    /// them all, it is [`lost`](Self::lost).
+    pub(super) fn declined(&mut self, now: Time, addr: SocketAddr, by: Transport) {
+        let known = self.known.get_mut(&addr).filter(|known| known.state == State::Dialling);
+        if !known.is_some_and(|known| known.calling.declined(self.allowed, by)) {
             return self.lost(now, addr);
-        };
+        }
         self.leave_state(addr);
         if let Some(known) = self.known.get_mut(&addr) {
-            (known.kind, known.redialled, known.state) = (kind, true, State::Idle(now));
+            known.state = State::Idle(now);
             self.wait(now, addr);
         }
     }
 
-    /// It said nothing: as some may that wait for the other kind of connection, so that is its turn
-    /// next time.
+    /// It said nothing.
     pub(super) fn unanswered(&mut self, now: Time, addr: SocketAddr) {
-        if let Some(known) = self.known.get_mut(&addr).filter(|known| !known.redialled) {
-            known.kind = self.encryption.instead_of(known.kind).unwrap_or(known.kind);
+        if let Some(known) = self.known.get_mut(&addr) {
+            known.calling.unanswered(self.allowed);
         }
         self.lost(now, addr);
     }
@@ -199,10 +202,7 @@ impl Pool {
             return;
         };
         known.failures += 1;
-        // Both kinds were tried: the next turn begins with the same one as this.
-        if std::mem::take(&mut known.redialled) {
-            known.kind = self.encryption.instead_of(known.kind).unwrap_or(known.kind);
-        }
+        known.calling.failed();
         if known.failures > FAILURES_MAX && !known.kept {
             self.known.remove(&addr);
             return;
@@ -285,14 +285,21 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::calling::Transports;
+    use crate::engine::encryption::Encryption;
 
     fn addr(n: u8) -> SocketAddr {
         SocketAddr::from(([10, 0, 0, n], 6881))
     }
 
+    /// The next to be dialled, and with which encryption.
+    fn called(pool: &mut Pool, now: Time) -> Option<(SocketAddr, Kind)> {
+        pool.next(now).map(|(addr, kind, _)| (addr, kind))
+    }
+
     /// The next to be dialled, however.
     fn next(pool: &mut Pool, now: Time) -> Option<SocketAddr> {
-        pool.next(now).map(|(addr, _)| addr)
+        pool.next(now).map(|(addr, ..)| addr)
     }
 
     #[test]
@@ -409,7 +416,7 @@ mod tests {
 
     /// A pool that knows one peer, and the peer.
     fn one(encryption: Encryption) -> (Pool, SocketAddr) {
-        let mut pool = Pool::new(encryption);
+        let mut pool = Pool::new(Allowed { encryption, transports: Transports::Tcp });
         pool.found(Time(0), addr(1), "test", false);
         (pool, addr(1))
     }
@@ -421,17 +428,18 @@ mod tests {
             (Encryption::Prefer, Kind::Encrypted, Kind::Plain),
         ] {
             let (mut pool, peer) = one(encryption);
-            assert_eq!(pool.next(Time(0)), Some((peer, first)));
-            pool.declined(Time(0), peer);
-            assert_eq!(pool.next(Time(0)), Some((peer, second)));
+            assert_eq!(called(&mut pool, Time(0)), Some((peer, first)));
+            pool.declined(Time(0), peer, Transport::Tcp);
+            assert_eq!(called(&mut pool, Time(0)), Some((peer, second)));
             // It takes that, and so it is dialled with that ever after.
             pool.connected(peer);
+            pool.took(peer, Transport::Tcp);
             pool.lost(Time(0), peer);
             assert_eq!(pool.deadline(), Some(Time(RETRY_US_FIRST)), "declining was no failure");
-            assert_eq!(pool.next(Time(RETRY_US_FIRST)), Some((peer, second)));
+            assert_eq!(called(&mut pool, Time(RETRY_US_FIRST)), Some((peer, second)));
             // Unless it has changed its mind.
-            pool.declined(Time(RETRY_US_FIRST), peer);
-            assert_eq!(pool.next(Time(RETRY_US_FIRST)), Some((peer, first)));
+            pool.declined(Time(RETRY_US_FIRST), peer, Transport::Tcp);
+            assert_eq!(called(&mut pool, Time(RETRY_US_FIRST)), Some((peer, first)));
         }
     }
 
@@ -440,11 +448,11 @@ mod tests {
         let (mut pool, peer) = one(Encryption::Allow);
         for wait_us in [RETRY_US_FIRST, 2 * RETRY_US_FIRST] {
             let now = pool.deadline().expect("it is dialled");
-            assert_eq!(pool.next(now), Some((peer, Kind::Plain)));
-            pool.declined(now, peer);
-            assert_eq!(pool.next(now), Some((peer, Kind::Encrypted)));
-            pool.declined(now, peer);
-            assert_eq!(pool.next(now), None);
+            assert_eq!(called(&mut pool, now), Some((peer, Kind::Plain)));
+            pool.declined(now, peer, Transport::Tcp);
+            assert_eq!(called(&mut pool, now), Some((peer, Kind::Encrypted)));
+            pool.declined(now, peer, Transport::Tcp);
+            assert_eq!(called(&mut pool, now), None);
             assert_eq!(pool.deadline(), Some(now + wait_us));
         }
     }
@@ -457,14 +465,14 @@ mod tests {
             let (mut pool, peer) = one(encryption);
             for _ in 0..2 {
                 let now = pool.deadline().expect("it is dialled");
-                assert_eq!(pool.next(now), Some((peer, kind)));
-                pool.declined(now, peer);
-                assert_eq!(pool.next(now), None);
+                assert_eq!(called(&mut pool, now), Some((peer, kind)));
+                pool.declined(now, peer, Transport::Tcp);
+                assert_eq!(called(&mut pool, now), None);
             }
             let now = pool.deadline().expect("it is dialled");
-            assert_eq!(pool.next(now), Some((peer, kind)));
+            assert_eq!(called(&mut pool, now), Some((peer, kind)));
             pool.unanswered(now, peer);
-            assert_eq!(pool.next(Time(u64::MAX)), Some((peer, kind)));
+            assert_eq!(called(&mut pool, Time(u64::MAX)), Some((peer, kind)));
         }
     }
 
@@ -473,9 +481,9 @@ mod tests {
         let (mut pool, peer) = one(Encryption::Allow);
         for kind in [Kind::Plain, Kind::Encrypted, Kind::Plain] {
             let now = pool.deadline().expect("it is dialled");
-            assert_eq!(pool.next(now), Some((peer, kind)));
+            assert_eq!(called(&mut pool, now), Some((peer, kind)));
             pool.unanswered(now, peer);
-            assert_eq!(pool.next(now), None, "silence is a failure");
+            assert_eq!(called(&mut pool, now), None, "silence is a failure");
         }
     }
 
@@ -484,9 +492,9 @@ mod tests {
         let (mut pool, peer) = one(Encryption::Allow);
         for _ in 0..3 {
             let now = pool.deadline().expect("it is dialled");
-            assert_eq!(pool.next(now), Some((peer, Kind::Plain)));
+            assert_eq!(called(&mut pool, now), Some((peer, Kind::Plain)));
             pool.lost(now, peer);
-            assert_eq!(pool.next(now), None);
+            assert_eq!(called(&mut pool, now), None);
         }
     }
 
@@ -494,8 +502,8 @@ mod tests {
     fn who_came_encrypted_is_dialled_so() {
         let (mut pool, peer) = one(Encryption::Allow);
         assert!(pool.came(Time(0), peer));
-        pool.encrypts(peer);
+        pool.takes(peer, true, Transport::Tcp);
         pool.lost(Time(0), peer);
-        assert_eq!(pool.next(Time(RETRY_US_FIRST)), Some((peer, Kind::Encrypted)));
+        assert_eq!(called(&mut pool, Time(RETRY_US_FIRST)), Some((peer, Kind::Encrypted)));
     }
 }

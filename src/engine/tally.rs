@@ -3,6 +3,7 @@
 use super::output::Why;
 use super::session::Session;
 use super::time::{SECOND_US, Time};
+use crate::wire::Transport;
 use crate::wire::mse::Method;
 use std::net::SocketAddr;
 
@@ -37,6 +38,8 @@ pub struct PeerReport {
     pub client: Option<String>,
     /// Who found it, the first of them first: a guest, `user`, or `incoming`. Never empty.
     pub found_by: Vec<String>,
+    /// What carried its connection.
+    pub transport: Transport,
     /// What its connection went on with, if it was encrypted.
     pub method: Option<Method>,
     /// Pieces that it had, as far as it said.
@@ -117,6 +120,7 @@ fn report_of(
         addr: session.addr,
         client: session.client.clone(),
         found_by,
+        transport: session.transport,
         method: session.method,
         pieces: session.theirs.count(),
         downloaded_bytes: session.downloaded_bytes,

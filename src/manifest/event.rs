@@ -28,6 +28,8 @@ pub enum EventLine<'a> {
         t: f64,
         addr: String,
         came_to_us: bool,
+        /// What carries its connection: `tcp` or `utp`.
+        transport: &'static str,
         encrypted: bool,
         /// What it goes on with, if it is: `rc4` or `plaintext`.
         encryption: Option<&'static str>,

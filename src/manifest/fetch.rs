@@ -64,6 +64,9 @@ pub struct Peer {
     /// Everyone who found it, the first of them first.
     #[serde(default)]
     pub found_by: Vec<String>,
+    /// What carried its connection: `tcp` or `utp`.
+    #[serde(default)]
+    pub transport: String,
     /// Whether its connection was encrypted.
     #[serde(default)]
     pub encrypted: bool,

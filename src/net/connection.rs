@@ -165,14 +165,14 @@ impl Conversation {
         let offer = match opening {
             Opening::Came(received) => return Ok((received, None)),
             Opening::Plain => {
-                self.tell(Fact::Dialled(self.id)).await;
+                self.tell(Fact::Dialled(self.id, stream.transport())).await;
                 return Ok((BytesMut::new(), None));
             }
             Opening::Encrypted(offer) => offer,
         };
         let answered = encrypt::call(stream).await?;
         // Now it answers at once: our handshake can go with what we offer.
-        self.tell(Fact::Dialled(self.id)).await;
+        self.tell(Fact::Dialled(self.id, stream.transport())).await;
         let first = self.queue.recv().await;
         let mut first = first.ok_or_else(|| CLOSED_BY_US.to_owned())?;
         let handshake = first.take(HANDSHAKE_BYTES);
@@ -196,7 +196,9 @@ async fn tell(facts: &Facts, fact: Fact) {
 
 /// Says that nothing more comes, and reads until the other side says that too.
 async fn linger(reader: &mut Reader, writer: &mut Writer) -> io::Result<()> {
-    writer.end().await?;
+    if !writer.end().await? {
+        return Ok(());
+    }
     let mut ignored = BytesMut::with_capacity(BUFFER_BYTES_FIRST);
     while reader.read(&mut ignored, usize::MAX).await? > 0 {
         ignored.clear();

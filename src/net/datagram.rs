@@ -3,6 +3,7 @@
 
 use super::association::Associations;
 use super::multicast::Groups;
+use super::utp::{Calls, Utp};
 use super::{Fact, Facts, LocalAddrs, Proxy};
 use bytes::Bytes;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -42,22 +43,39 @@ struct Port {
     v6: Option<Arc<UdpSocket>>,
     port: u16,
     groups: Groups,
+    /// Who reads the sockets, if connections come by them too.
+    utp: Option<Utp>,
+    /// Who reads them if not.
     tasks: Vec<AbortHandle>,
 }
 
 impl Datagrams {
     /// Opens `port` on the addresses `local`; another port, the same for both families, if that one is
-    /// taken. What cannot be opened is left out: without UDP, HTTP trackers and TCP peers still work.
+    /// taken. What cannot be opened is left out: without UDP, HTTP trackers and TCP peers still work. With
+    /// uTP, if there may be peers of that, and so many.
     #[must_use]
-    pub fn open(local: LocalAddrs, port: u16, facts: &Facts) -> Self {
+    pub fn open(local: LocalAddrs, port: u16, utp_peers: Option<usize>, facts: &Facts) -> Self {
         let tries = std::iter::once(port).chain(std::iter::repeat_n(0, ANY_PORT_TRIES));
         let pair = tries.map(|port| Pair::open(local, port)).find(|pair| !pair.is_taken);
         let Pair { v4, v6, port, .. } = pair.unwrap_or_default();
         let receive = |socket: &Arc<UdpSocket>| {
             tokio::spawn(receive(Arc::clone(socket), facts.clone())).abort_handle()
         };
-        let tasks = [&v4, &v6].into_iter().flatten().map(receive).collect();
-        Self(Way::Port(Port { v4, v6, port, groups: Groups::new(local, facts.clone()), tasks }))
+        let sockets = [v4.as_ref(), v6.as_ref()];
+        let utp = utp_peers.map(|peers_max| Utp::open(sockets, peers_max, facts));
+        let read = if utp.is_none() { sockets } else { [None; 2] };
+        let tasks = read.into_iter().flatten().map(receive).collect();
+        let groups = Groups::new(local, facts.clone());
+        Self(Way::Port(Port { v4, v6, port, groups, utp, tasks }))
+    }
+
+    /// By which uTP is spoken; there is none without [`open`](Self::open) with it.
+    #[must_use]
+    pub fn utp(&self) -> Calls {
+        match &self.0 {
+            Way::Port(Port { utp: Some(utp), .. }) => utp.calls.clone(),
+            Way::Port(_) | Way::Proxy(_) | Way::Nowhere => Calls::default(),
+        }
     }
 
     /// No port: what is sent goes through `proxy`, or nowhere if that is no kind of proxy that
@@ -212,7 +230,7 @@ mod tests {
     #[tokio::test]
     async fn the_very_first_datagram_leaves_and_the_answer_arrives() {
         let (facts_from, mut facts) = mpsc::channel(4);
-        let mut ours = Datagrams::open(at(Ipv4Addr::LOCALHOST), 0, &facts_from);
+        let mut ours = Datagrams::open(at(Ipv4Addr::LOCALHOST), 0, None, &facts_from);
         let other = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
         ours.send(other.local_addr().expect("an address"), b"ping");
         let mut buffer = [0; 16];
@@ -230,7 +248,7 @@ mod tests {
         let (facts, _) = mpsc::channel(4);
         let taken = UdpSocket::bind("[::1]:0").await.expect("a port");
         let port = taken.local_addr().expect("an address").port();
-        let ours = Datagrams::open(at(Ipv4Addr::UNSPECIFIED), port, &facts);
+        let ours = Datagrams::open(at(Ipv4Addr::UNSPECIFIED), port, None, &facts);
         assert_ne!(ours.port(), port);
         let Way::Port(own) = &ours.0 else { panic!("it is no port") };
         let ports = [&own.v4, &own.v6].map(|socket| {
@@ -246,8 +264,8 @@ mod tests {
         let group = "239.192.152.143:6771".parse().expect("literal");
         let (facts_from, mut facts) = mpsc::channel(4);
         let (others_from, mut others_facts) = mpsc::channel(4);
-        let mut ours = Datagrams::open(at(ip), 0, &facts_from);
-        let mut other = Datagrams::open(at(ip), 0, &others_from);
+        let mut ours = Datagrams::open(at(ip), 0, None, &facts_from);
+        let mut other = Datagrams::open(at(ip), 0, None, &others_from);
         ours.join(group).expect("there is a way");
         other.join(group).expect("the port is shared");
         ours.send(group, b"BT-SEARCH");
@@ -262,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_group_cannot_be_joined() {
         let (facts, _) = mpsc::channel(4);
-        let mut ours = Datagrams::open(at(Ipv4Addr::LOCALHOST), 0, &facts);
+        let mut ours = Datagrams::open(at(Ipv4Addr::LOCALHOST), 0, None, &facts);
         let addr = "10.0.0.1:6771".parse().expect("literal");
         assert_eq!(ours.join(addr), Err("`10.0.0.1:6771` is no group, or one too many".to_owned()));
         let other_family = "[ff15::efc0:988f]:6771".parse().expect("literal");

@@ -1,9 +1,10 @@
-//! [`Listener`]: accepts connections, encrypted or not on the same port, and reads the handshake that
-//! says about which torrent they are.
+//! [`Listener`]: accepts connections, by TCP and uTP, encrypted or not, on the same port, and reads the
+//! handshake that says about which torrent they are.
 
 use super::connection::split_handshake;
 use super::stream::Stream;
-use super::{Fact, Facts, LocalAddrs, encrypt, reason};
+use super::utp::{Calls, Socket as UtpSocket};
+use super::{Datagrams, Fact, Facts, LocalAddrs, encrypt, reason};
 use crate::wire::Handshake;
 use crate::wire::handshake::HANDSHAKE_BYTES;
 use crate::wire::mse::{Method, Preference};
@@ -12,18 +13,21 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 /// How long a newcomer may take for its handshake.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// Newcomers that may be about to say their handshake.
 const NEWCOMERS_MAX: usize = 64;
+/// Those of them that may come by uTP: one packet with a forged address makes a newcomer of that, and
+/// who comes by TCP is to find a place all the same.
+const NEWCOMERS_MAX_UTP: usize = NEWCOMERS_MAX / 2;
 /// Connections that the kernel holds for us.
 const BACKLOG: i32 = 128;
 /// The port that is tried first if the user names none.
-const PORT_USUAL: u16 = 6881;
+pub const PORT_USUAL: u16 = 6881;
 
 /// Who is let in.
 #[derive(Clone, Debug)]
@@ -65,14 +69,52 @@ pub struct ListenError {
 pub struct Listener {
     port: u16,
     ip: IpAddr,
+    hall: Option<Hall>,
     tasks: Vec<AbortHandle>,
+}
+
+/// What newcomers pass, and where those go that are let in.
+#[derive(Clone, Debug)]
+struct Hall {
+    room: Arc<Semaphore>,
+    room_utp: Arc<Semaphore>,
+    door: Arc<Door>,
+    facts: Facts,
 }
 
 impl Listener {
     /// Nobody can come to us; the port is 0.
     #[must_use]
     pub const fn closed() -> Self {
-        Self { port: 0, ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tasks: Vec::new() }
+        let ip = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self { port: 0, ip, hall: None, tasks: Vec::new() }
+    }
+
+    /// Takes nobody by TCP; by uTP, [`takes_utp`](Self::takes_utp) is to be called.
+    ///
+    /// # Errors
+    /// If `addr` is what the user named, and `datagrams` are not there.
+    pub fn of_datagrams(
+        addr: Option<SocketAddr>,
+        datagrams: &Datagrams,
+        facts: &Facts,
+        door: Door,
+    ) -> Result<Self, ListenError> {
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let (ip, port) = (addr.unwrap_or(any).ip(), datagrams.port());
+        let elsewhere = addr.filter(|addr| addr.port() != 0 && addr.port() != port);
+        if elsewhere.is_some() || datagrams.utp().is_empty() {
+            let why = "no datagrams can be received there".to_owned();
+            return Err(ListenError { addr: addr.unwrap_or(any), why });
+        }
+        Ok(Self { port, ip, hall: Some(Hall::new(facts, door)), tasks: Vec::new() })
+    }
+
+    /// Takes peers that come by uTP, from now on.
+    pub fn takes_utp(&mut self, calls: &Calls) {
+        let Some(hall) = &self.hall else { return };
+        let accept = |socket| tokio::spawn(Hall::accept_utp(hall.clone(), socket)).abort_handle();
+        self.tasks.extend(calls.sockets().map(accept));
     }
 
     /// Listens on `addr`, if that is unspecified at the address of its family in `local`; if the user
@@ -109,16 +151,13 @@ impl Listener {
             // Not every machine has IPv6, and nobody asked for it by name.
             listeners.extend(ips.filter_map(|ip| bind(SocketAddr::new(ip, local.port())).ok()));
         }
-        let (room, door) = (Arc::new(Semaphore::new(NEWCOMERS_MAX)), Arc::new(door));
-        let accept = |listener| {
-            let accept = accept(listener, facts.clone(), Arc::clone(&room), Arc::clone(&door));
-            tokio::spawn(accept).abort_handle()
-        };
+        let hall = Hall::new(facts, door);
+        let accept = |listener| tokio::spawn(Hall::accept(hall.clone(), listener)).abort_handle();
         let tasks = listeners.into_iter().map(accept).collect();
-        Ok(Self { port: local.port(), ip: local.ip(), tasks })
+        Ok(Self { port: local.port(), ip: local.ip(), hall: Some(hall), tasks })
     }
 
-    /// The TCP port.
+    /// The TCP port; if nobody is taken by that, the UDP port.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
@@ -152,19 +191,46 @@ fn bind(addr: SocketAddr) -> Result<TcpListener, ListenError> {
     open().map_err(|error| ListenError { addr, why: reason(&error) })
 }
 
-async fn accept(listener: TcpListener, facts: Facts, room: Arc<Semaphore>, door: Arc<Door>) {
-    loop {
-        // A semaphore that is never closed always has a permit in the end.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let Ok((stream, from)) = listener.accept().await else {
-            // Descriptors ran out, or the peer is gone again: others may have better luck later.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let (facts, door) = (facts.clone(), Arc::clone(&door));
+impl Hall {
+    fn new(facts: &Facts, door: Door) -> Self {
+        Self {
+            room: Arc::new(Semaphore::new(NEWCOMERS_MAX)),
+            room_utp: Arc::new(Semaphore::new(NEWCOMERS_MAX_UTP)),
+            door: Arc::new(door),
+            facts: facts.clone(),
+        }
+    }
+
+    async fn accept(self, listener: TcpListener) {
+        loop {
+            // A semaphore that is never closed always has a permit in the end.
+            let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
+            let Ok((stream, from)) = listener.accept().await else {
+                // Descriptors ran out, or the peer is gone again: others may have better luck later.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            self.hear(stream.into(), from, [Some(permit), None]);
+        }
+    }
+
+    async fn accept_utp(self, socket: Arc<UtpSocket>) {
+        loop {
+            let Ok(of_utp) = Arc::clone(&self.room_utp).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
+            // It ends with the port.
+            let Ok(stream) = socket.accept().await else { return };
+            let from = stream.remote_addr();
+            self.hear(stream.into(), from, [Some(permit), Some(of_utp)]);
+        }
+    }
+
+    /// Hears what a newcomer says; it holds its place so long.
+    fn hear(&self, stream: Stream, from: SocketAddr, places: [Option<OwnedSemaphorePermit>; 2]) {
+        let (facts, door) = (self.facts.clone(), Arc::clone(&self.door));
         tokio::spawn(async move {
             let newcomer = tokio::time::timeout(HANDSHAKE_WAIT, greet(stream, from, &door)).await;
-            drop(permit);
+            drop(places);
             if let Ok(Some(newcomer)) = newcomer {
                 // The driver that is gone needs no newcomers.
                 let _ = facts.send(Fact::Came(newcomer)).await;
@@ -174,8 +240,8 @@ async fn accept(listener: TcpListener, facts: Facts, room: Arc<Semaphore>, door:
 }
 
 /// `None` if it is not let in, or says nothing that makes sense: nobody needs to hear why.
-async fn greet(stream: TcpStream, from: SocketAddr, door: &Door) -> Option<Newcomer> {
-    let (mut stream, mut received) = (Stream::from(stream), BytesMut::new());
+async fn greet(mut stream: Stream, from: SocketAddr, door: &Door) -> Option<Newcomer> {
+    let mut received = BytesMut::new();
     while Handshake::may_begin(&received) && !Handshake::begins(&received) {
         read(&mut stream, &mut received).await?;
     }

@@ -23,22 +23,24 @@ mod proxy;
 mod route;
 mod socks;
 mod stream;
+mod utp;
 
 pub use buffers::Buffers;
 pub use connection::Connection;
 pub use datagram::{Datagrams, LookUp};
-pub use dial::dial;
+pub use dial::{Call, Origin, dial};
 pub use limit::{Limits, Rates};
-pub use listen::{Door, ListenError, Listener, Newcomer};
+pub use listen::{Door, ListenError, Listener, Newcomer, PORT_USUAL};
 pub use local::{LocalAddrs, LocalAddrsError};
 pub use mapping::Mapped;
 pub use outgoing::Outgoing;
 pub use port_map::{PortMap, PortNews};
 pub use proxy::{Proxies, Proxy, ProxyError};
 pub use stream::Stream;
+pub use utp::Calls;
 
 use crate::wire::mse::Method;
-use crate::wire::{Handshake, Message};
+use crate::wire::{Handshake, Message, Transport};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use tokio::sync::mpsc;
@@ -54,8 +56,8 @@ pub const FACTS_WAITING_MAX: usize = 8;
 /// What happened on a socket.
 #[derive(Debug)]
 pub enum Fact {
-    /// A dial succeeded; of one that is encrypted, the other side has answered with its key.
-    Dialled(ConnId),
+    /// A dial succeeded, by that; of one that is encrypted, the other side has answered with its key.
+    Dialled(ConnId, Transport),
     /// What a connection goes on with after the handshake of its encryption.
     Encrypted(ConnId, Method),
     /// A peer came to us and said its handshake.

@@ -4,9 +4,12 @@
 //! What is received is decrypted where it lies, and what is sent unencrypted goes out from where it
 //! lies. What is sent encrypted is copied, as others may have the same blocks.
 
+use crate::wire::Transport;
 use crate::wire::mse::{Cipher, Ciphers};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use librqbit_utp::{UtpStream, UtpStreamReadHalf, UtpStreamWriteHalf};
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, IoSlice};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -38,14 +41,14 @@ pub(super) struct Writer {
     cipher: Option<Cipher>,
 }
 
-#[derive(Debug)]
 enum ReadHalf {
     Tcp(OwnedReadHalf),
+    Utp(UtpStreamReadHalf),
 }
 
-#[derive(Debug)]
 enum WriteHalf {
     Tcp(OwnedWriteHalf),
+    Utp(UtpStreamWriteHalf),
 }
 
 impl From<TcpStream> for Stream {
@@ -53,14 +56,31 @@ impl From<TcpStream> for Stream {
         // Requests are small and each waits for its answer: Nagle's delay would cost a round trip.
         let _ = stream.set_nodelay(true);
         let (read, write) = stream.into_split();
-        Self {
-            reader: Reader { from: ReadHalf::Tcp(read), cipher: None },
-            writer: Writer { to: WriteHalf::Tcp(write), cipher: None },
-        }
+        Self::new(ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+    }
+}
+
+impl From<UtpStream> for Stream {
+    fn from(stream: UtpStream) -> Self {
+        let (read, write) = stream.split();
+        Self::new(ReadHalf::Utp(read), WriteHalf::Utp(write))
     }
 }
 
 impl Stream {
+    const fn new(from: ReadHalf, to: WriteHalf) -> Self {
+        Self { reader: Reader { from, cipher: None }, writer: Writer { to, cipher: None } }
+    }
+
+    /// What carries it.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        match self.reader.from {
+            ReadHalf::Tcp(_) => Transport::Tcp,
+            ReadHalf::Utp(_) => Transport::Utp,
+        }
+    }
+
     /// Everything goes through `ciphers` from now on.
     pub(super) fn encrypt(&mut self, ciphers: Ciphers) {
         self.reader.cipher = Some(ciphers.receiving);
@@ -73,8 +93,10 @@ impl Reader {
     /// bytes; 0 bytes at the end.
     pub(super) async fn read(&mut self, buffer: &mut BytesMut, most: usize) -> io::Result<usize> {
         let room = buffer.capacity() - buffer.len();
+        let mut free = buffer.limit(most.min(room));
         let count = match &mut self.from {
-            ReadHalf::Tcp(from) => from.read_buf(&mut buffer.limit(most.min(room))).await?,
+            ReadHalf::Tcp(from) => from.read_buf(&mut free).await?,
+            ReadHalf::Utp(from) => from.read_buf(&mut free).await?,
         };
         if let Some(cipher) = &mut self.cipher {
             let new = buffer.len() - count;
@@ -90,10 +112,12 @@ impl Writer {
         self.to.write_all(bytes).await
     }
 
-    /// Nothing more will be written.
-    pub(super) async fn end(&mut self) -> io::Result<()> {
+    /// Nothing more will be written. Whether the other side has to say yet that it has everything: by
+    /// uTP it has acknowledged every byte when this returns.
+    pub(super) async fn end(&mut self) -> io::Result<bool> {
         match &mut self.to {
-            WriteHalf::Tcp(to) => to.shutdown().await,
+            WriteHalf::Tcp(to) => to.shutdown().await.map(|()| true),
+            WriteHalf::Utp(to) => to.flush().await.map(|()| false),
         }
     }
 
@@ -110,12 +134,32 @@ impl WriteHalf {
     async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Tcp(to) => to.write_all(bytes).await,
+            Self::Utp(to) => to.write_all(bytes).await,
         }
     }
 
     async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(to) => to.write_vectored(parts).await,
+            Self::Utp(to) => to.write_vectored(parts).await,
+        }
+    }
+}
+
+impl fmt::Debug for ReadHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(from) => from.fmt(f),
+            Self::Utp(_) => f.write_str("uTP"),
+        }
+    }
+}
+
+impl fmt::Debug for WriteHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(to) => to.fmt(f),
+            Self::Utp(_) => f.write_str("uTP"),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::queue::Queue;
 use super::shard::Shard;
 use super::turn::{News, Turn};
 use crate::engine::picker::Rank;
-use crate::engine::{Choking, Config, Encryption, Engine, Guest, Input, Report, Time};
+use crate::engine::{Choking, Config, Encryption, Engine, Guest, Input, Report, Time, Transports};
 use crate::torrent::{Bitfield, Info, Layout, PieceHashes, SafePath};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -178,6 +178,7 @@ impl World {
             udp_port: node.addr().port(),
             peers_max,
             encryption: Encryption::Off,
+            transports: Transports::Tcp,
             seed: self.seed ^ salt,
             rank,
             guests,

@@ -12,9 +12,11 @@ pub mod hashes;
 pub mod message;
 pub mod metadata;
 pub mod mse;
+pub mod transport;
 
 pub use fault::Fault;
 pub use handshake::Handshake;
 pub use hashes::HashRange;
 pub use message::{BlockSpec, Message};
 pub use metadata::MetadataMessage;
+pub use transport::{Race, Transport};

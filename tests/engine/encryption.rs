@@ -22,9 +22,9 @@ fn addr() -> SocketAddr {
 #[track_caller]
 fn called(told: &Told) -> (PeerId, Option<Preference>) {
     let call = |output: &Output| match output {
-        Output::Dial(peer, to, offer) => {
+        Output::Dial(peer, to, call) => {
             assert_eq!(*to, addr());
-            Some((*peer, *offer))
+            Some((*peer, call.offer))
         }
         _ => None,
     };

@@ -15,7 +15,9 @@ mod urgency;
 use bytes::Bytes;
 use rtor::engine::picker::Rank;
 use rtor::engine::time::SECOND_US;
-use rtor::engine::{Choking, Config, Encryption, Engine, Event, Input, Output, PeerId, Time, Why};
+use rtor::engine::{
+    Choking, Config, Encryption, Engine, Event, Input, Output, PeerId, Time, Transports, Why,
+};
 use rtor::sim::torrent_of;
 use rtor::torrent::{Bitfield, Info};
 use rtor::wire::{BlockSpec, Handshake, Message};
@@ -81,6 +83,7 @@ impl Told {
             udp_port: 0,
             peers_max: 3,
             encryption: Encryption::Allow,
+            transports: Transports::Tcp,
             seed: 1,
             rank,
             guests: Vec::new(),

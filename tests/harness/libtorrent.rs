@@ -42,6 +42,7 @@ impl Libtorrent {
             "max_up": job.up_bytes_per_second,
             "max_down": job.down_bytes_per_second,
             "peers": job.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "tcp": job.tcp,
             "utp": job.utp,
             "encryption": match job.crypto {
                 Crypto::Usual => None,

@@ -54,6 +54,8 @@ session = lt.session(
         **libtorrent_dht.DHT_OF_NEIGHBOURS,
         "enable_upnp": False,
         "enable_natpmp": False,
+        "enable_incoming_tcp": job.get("tcp", True),
+        "enable_outgoing_tcp": job.get("tcp", True),
         "enable_incoming_utp": job["utp"],
         "enable_outgoing_utp": job["utp"],
         **encryption(job.get("encryption")),

@@ -57,7 +57,9 @@ pub struct Job {
     pub down_bytes_per_second: u64,
     /// Peers to call without being told by a tracker. aria2 takes none.
     pub peers: Vec<SocketAddr>,
-    /// Whether uTP is spoken beside TCP, where the client can.
+    /// Whether TCP is spoken; aria2 knows nothing else.
+    pub tcp: bool,
+    /// Whether uTP is spoken, where the client can.
     pub utp: bool,
     /// Which connections are encrypted.
     pub crypto: Crypto,
@@ -130,6 +132,7 @@ impl Job {
             up_bytes_per_second: 0,
             down_bytes_per_second: 0,
             peers: Vec::new(),
+            tcp: true,
             utp: false,
             crypto: Crypto::Usual,
             dht_node: None,
@@ -148,6 +151,18 @@ impl Job {
     #[must_use]
     pub fn max_down(self, down_bytes_per_second: u64) -> Self {
         Self { down_bytes_per_second, ..self }
+    }
+
+    /// Speaks uTP too.
+    #[must_use]
+    pub fn utp(self) -> Self {
+        Self { utp: true, ..self }
+    }
+
+    /// Speaks uTP alone.
+    #[must_use]
+    pub fn utp_alone(self) -> Self {
+        Self { tcp: false, utp: true, ..self }
     }
 
     /// Makes and takes such connections.

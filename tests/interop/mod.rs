@@ -20,6 +20,7 @@ mod shapes;
 mod strategies;
 mod survey;
 mod trackers;
+mod utp;
 mod v2;
 
 use crate::harness::torrents::Recipe;

@@ -20,7 +20,7 @@ use super::upload::Upload;
 use crate::torrent::{BLOCK_LENGTH, Bitfield, Block, Layout};
 use crate::wire::metadata::METADATA_NAME;
 use crate::wire::mse::Method;
-use crate::wire::{BlockSpec, Fault};
+use crate::wire::{BlockSpec, Fault, Transport};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -49,6 +49,8 @@ pub(super) struct Session {
     /// Where the pool has it: where it listens, once that is known.
     pub(super) known_as: SocketAddr,
     pub(super) came_to_us: bool,
+    /// What carries its connection.
+    pub(super) transport: Transport,
     /// What its connection goes on with, if it is encrypted.
     pub(super) method: Option<Method>,
     pub(super) joined: Time,
@@ -119,6 +121,7 @@ impl Session {
             addr,
             known_as: addr,
             came_to_us,
+            transport: Transport::Tcp,
             method: None,
             joined: now,
             peer_id: [0; 20],
