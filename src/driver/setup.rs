@@ -9,7 +9,7 @@ use crate::host::StateFolder;
 use crate::net::http::Http;
 use crate::net::{
     Buffers, Datagrams, Door, FACTS_WAITING_MAX, Fact, Limits, ListenError, Listener, LocalAddrs,
-    Means, Origin, PORT_USUAL, PortMap, Proxy,
+    Means, Origin, PORT_USUAL, PortMap, Proxy, UtpBounds,
 };
 use crate::wire::Transport;
 use std::collections::BTreeMap;
@@ -81,7 +81,7 @@ impl Driver {
         let (errands, answers) = Errands::new(http);
         let (listener, datagrams) = match &proxy {
             Some(proxy) => (Listener::closed(), Datagrams::through(proxy, &facts_from)),
-            None => ports(listen, interface, &facts_from, &engine)?,
+            None => ports(listen, interface, &facts_from, &engine, memory_max)?,
         };
         engine.port = listener.port();
         engine.udp_port = datagrams.port();
@@ -155,8 +155,10 @@ fn ports(
     interface: Option<LocalAddrs>,
     facts: &mpsc::Sender<Fact>,
     engine: &Config,
+    memory_max: u64,
 ) -> Result<(Listener, Datagrams), ListenError> {
-    let utp = engine.transports.includes(Transport::Utp).then_some(engine.peers_max);
+    let bounds = UtpBounds { peers_max: engine.peers_max, memory_max };
+    let utp = engine.transports.includes(Transport::Utp).then_some(bounds);
     let (mut listener, datagrams) = if engine.transports == Transports::Utp {
         let at = listen.map_or(LocalAddrs::ANY, |addr| LocalAddrs::only(addr.ip()));
         let port = listen.map_or(PORT_USUAL, |addr| addr.port());

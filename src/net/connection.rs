@@ -12,8 +12,10 @@ use super::stream::{Reader, Stream, Writer};
 use super::{ConnId, Fact, Facts, Means, encrypt, reason};
 use crate::wire::handshake::HANDSHAKE_BYTES;
 use crate::wire::mse::Offer;
-use crate::wire::{Fault, Handshake, Message, frame};
+use crate::wire::{Fault, Handshake, Message, Transport, frame};
 use bytes::{Buf as _, BytesMut};
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -138,6 +140,8 @@ impl Conversation {
 
     async fn converse(&mut self, mut stream: Stream, opening: Opening) -> Over {
         let is_greeted = AtomicBool::new(matches!(opening, Opening::Came(_)));
+        let greets_apart =
+            is_greeted.load(Ordering::Relaxed) && stream.transport() == Transport::Utp;
         let (received, first) = match self.open(&mut stream, opening).await {
             Ok(opened) => opened,
             Err(why) => return Over::Declined(why),
@@ -145,10 +149,18 @@ impl Conversation {
         let Stream { mut reader, mut writer } = stream;
         let Self { id, means, limits, queue, unsent } = self;
         let reads = read_all(*id, means, &mut reader, &limits.down, received, &is_greeted);
-        let why = tokio::select! {
-            over = reads => return over,
-            why = write_all(*id, &means.facts, &mut writer, &limits.up, first, queue, unsent) => why,
+        let writes = async {
+            let first = match greets_apart {
+                true => greet_apart(&mut writer, queue, unsent).await?,
+                false => first,
+            };
+            Err(write_all(*id, &means.facts, &mut writer, &limits.up, first, queue, unsent).await)
         };
+        let why: Result<Infallible, String> = tokio::select! {
+            over = reads => return over,
+            why = writes => why,
+        };
+        let Err(why) = why;
         if why == CLOSED_BY_US {
             // Closed with something unread, it would be reset, and what the other side has not read
             // yet be lost.
@@ -295,6 +307,24 @@ pub(super) fn split_handshake(buffer: &mut BytesMut) -> Result<Option<Handshake>
     let handshake = Handshake::decode(bytes)?;
     buffer.advance(HANDSHAKE_BYTES);
     Ok(Some(handshake))
+}
+
+/// Says our handshake, and the rest when that has arrived. Who called by uTP may leave what comes in one
+/// packet with our handshake unread until the next one comes, as Transmission 3.00 does; and a seed has
+/// nothing more to say.
+async fn greet_apart(
+    writer: &mut Writer,
+    queue: &mut mpsc::UnboundedReceiver<Outgoing>,
+    unsent_bytes: &AtomicUsize,
+) -> Result<Option<Outgoing>, String> {
+    let first = queue.recv().await;
+    let mut first = first.ok_or_else(|| CLOSED_BY_US.to_owned())?;
+    let handshake = first.take(HANDSHAKE_BYTES);
+    unsent_bytes.fetch_sub(handshake.len(), Ordering::Relaxed);
+    let mut slices = VecDeque::from([handshake]);
+    writer.write_slices(&mut slices).await.map_err(|error| reason(&error))?;
+    writer.arrived().await.map_err(|error| reason(&error))?;
+    Ok(Some(first))
 }
 
 /// Writes until the connection ends or is no longer wanted; why it did.

@@ -3,7 +3,7 @@
 
 use super::association::Associations;
 use super::multicast::Groups;
-use super::utp::{Calls, Utp};
+use super::utp::{Calls, Utp, UtpBounds};
 use super::{Fact, Facts, LocalAddrs, Proxy};
 use bytes::Bytes;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -52,9 +52,9 @@ struct Port {
 impl Datagrams {
     /// Opens `port` on the addresses `local`; another port, the same for both families, if that one is
     /// taken. What cannot be opened is left out: without UDP, HTTP trackers and TCP peers still work. With
-    /// uTP, if there may be peers of that, and so many.
+    /// uTP, if there may be any.
     #[must_use]
-    pub fn open(local: LocalAddrs, port: u16, utp_peers: Option<usize>, facts: &Facts) -> Self {
+    pub fn open(local: LocalAddrs, port: u16, utp: Option<UtpBounds>, facts: &Facts) -> Self {
         let tries = std::iter::once(port).chain(std::iter::repeat_n(0, ANY_PORT_TRIES));
         let pair = tries.map(|port| Pair::open(local, port)).find(|pair| !pair.is_taken);
         let Pair { v4, v6, port, .. } = pair.unwrap_or_default();
@@ -62,7 +62,7 @@ impl Datagrams {
             tokio::spawn(receive(Arc::clone(socket), facts.clone())).abort_handle()
         };
         let sockets = [v4.as_ref(), v6.as_ref()];
-        let utp = utp_peers.map(|peers_max| Utp::open(sockets, peers_max, facts));
+        let utp = utp.map(|bounds| Utp::open(sockets, bounds, facts));
         let read = if utp.is_none() { sockets } else { [None; 2] };
         let tasks = read.into_iter().flatten().map(receive).collect();
         let groups = Groups::new(local, facts.clone());

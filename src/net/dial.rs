@@ -88,3 +88,85 @@ async fn tcp(to: SocketAddr, from: LocalAddrs) -> io::Result<Stream> {
     }
     socket.connect(to).await.map(Stream::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Datagrams, UtpBounds};
+    use socket2::{Domain, Socket, Type};
+    use std::net::Ipv4Addr;
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+    const BOTH: Race = Race { first: Transport::Tcp, second: Some(Transport::Utp) };
+
+    /// A UDP port with uTP, the number of `port` if it is not 0.
+    fn datagrams(port: u16) -> Datagrams {
+        let bounds = UtpBounds { peers_max: 10, memory_max: 128 << 20 };
+        let (facts, _) = mpsc::channel(1);
+        Datagrams::open(LocalAddrs::only(HERE.into()), port, Some(bounds), &facts)
+    }
+
+    fn origin(datagrams: &Datagrams) -> Origin {
+        Origin { from: LocalAddrs::only(HERE.into()), utp: datagrams.utp(), proxy: None }
+    }
+
+    /// Takes the first that comes by uTP.
+    async fn takes(datagrams: &Datagrams) {
+        let socket = datagrams.utp().sockets().next().expect("it has IPv4");
+        let _stream = socket.accept().await.expect("somebody comes");
+        std::future::pending().await
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_but_utp_is_reached_though_tcp_is_tried_first() {
+        let (ours, other) = (datagrams(0), datagrams(0));
+        let to = SocketAddr::from((HERE, other.port()));
+        tokio::select! {
+            stream = connect(origin(&ours), to, BOTH) => {
+                assert_eq!(stream.expect("it answers").transport(), Transport::Utp);
+            }
+            () = takes(&other) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_by_tcp_is_reached_by_utp() {
+        // Nobody takes connections here, and what is more than the queue holds is not answered.
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        full.bind(&SocketAddr::from((HERE, 0)).into()).expect("a port");
+        full.listen(0).expect("a queue");
+        let to = full.local_addr().ok().and_then(|addr| addr.as_socket()).expect("an address");
+        let _queued = std::net::TcpStream::connect(to).expect("there is one place");
+        let (ours, other) = (datagrams(0), datagrams(to.port()));
+        assert_eq!(other.port(), to.port());
+        tokio::select! {
+            stream = connect(origin(&ours), to, BOTH) => {
+                assert_eq!(stream.expect("it answers").transport(), Transport::Utp);
+            }
+            () = takes(&other) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_but_tcp_is_reached_though_utp_is_tried_first() {
+        let listener = TcpListener::bind((HERE, 0)).await.expect("a port");
+        let to = listener.local_addr().expect("an address");
+        let ours = datagrams(0);
+        let race = Race { first: Transport::Utp, second: Some(Transport::Tcp) };
+        let stream = connect(origin(&ours), to, race).await.expect("it answers");
+        assert_eq!(stream.transport(), Transport::Tcp);
+    }
+
+    #[tokio::test]
+    async fn why_the_first_failed_is_told_if_both_do() {
+        let free = TcpListener::bind((HERE, 0)).await.expect("a port");
+        let to = free.local_addr().expect("an address");
+        drop(free);
+        let (facts, _) = mpsc::channel(1);
+        let ours = Datagrams::open(LocalAddrs::only(HERE.into()), 0, None, &facts);
+        let why = connect(origin(&ours), to, BOTH).await.expect_err("nobody is there");
+        assert_eq!(why.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

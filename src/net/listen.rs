@@ -268,3 +268,50 @@ async fn read(stream: &mut Stream, received: &mut BytesMut) -> Option<()> {
     let count = stream.reader.read(received, usize::MAX).await.ok()?;
     (count > 0).then_some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::UtpBounds;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpStream;
+    use tokio::sync::mpsc;
+
+    const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+    fn datagrams(port: u16) -> Datagrams {
+        let bounds = UtpBounds { peers_max: 100, memory_max: 128 << 20 };
+        let (facts, _) = mpsc::channel(1);
+        Datagrams::open(LocalAddrs::only(HERE.into()), port, Some(bounds), &facts)
+    }
+
+    /// Those that say nothing keep their places for a while, but not all places.
+    #[tokio::test]
+    async fn who_comes_by_tcp_finds_a_place_though_many_came_by_utp() {
+        let door = Door { plain: true, encrypted: None, skeys: vec![[1; 20]] };
+        let (facts_from, mut facts) = mpsc::channel(1);
+        let at = Some(SocketAddr::from((HERE, 0)));
+        let local = LocalAddrs::only(HERE.into());
+        let mut listener = Listener::open(at, local, &facts_from, door).expect("a port");
+        let (ours, others) = (datagrams(listener.port()), datagrams(0));
+        listener.takes_utp(&ours.utp());
+        let to = SocketAddr::from((HERE, ours.port()));
+        let mut silent = Vec::new();
+        for _ in 0..NEWCOMERS_MAX_UTP {
+            let mut stream = others.utp().connect(to).await.expect("there is a place");
+            stream.writer.write(&[19]).await.expect("it leaves");
+            silent.push(stream);
+        }
+        let one_more = others.utp();
+        let mut one_more = std::pin::pin!(one_more.connect(to));
+        let mut polite = TcpStream::connect((HERE, listener.port())).await.expect("it listens");
+        let handshake = Handshake::new([1; 20], [2; 20]);
+        polite.write_all(&handshake.encode()).await.expect("it leaves");
+        let came = tokio::select! {
+            came = facts.recv() => came,
+            _ = &mut one_more => panic!("more came by uTP than there are places for"),
+        };
+        let Some(Fact::Came(newcomer)) = came else { panic!("it came") };
+        assert_eq!(newcomer.handshake.peer_id, [2; 20]);
+    }
+}

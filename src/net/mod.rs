@@ -37,7 +37,7 @@ pub use outgoing::Outgoing;
 pub use port_map::{PortMap, PortNews};
 pub use proxy::{Proxies, Proxy, ProxyError};
 pub use stream::Stream;
-pub use utp::Calls;
+pub use utp::{Calls, UtpBounds};
 
 use crate::wire::mse::Method;
 use crate::wire::{Handshake, Message, Transport};

@@ -112,12 +112,20 @@ impl Writer {
         self.to.write_all(bytes).await
     }
 
+    /// Waits until everything that was written is acknowledged. TCP does not tell: it waits for nothing.
+    pub(super) async fn arrived(&mut self) -> io::Result<()> {
+        match &mut self.to {
+            WriteHalf::Tcp(_) => Ok(()),
+            WriteHalf::Utp(to) => to.flush().await,
+        }
+    }
+
     /// Nothing more will be written. Whether the other side has to say yet that it has everything: by
     /// uTP it has acknowledged every byte when this returns.
     pub(super) async fn end(&mut self) -> io::Result<bool> {
         match &mut self.to {
             WriteHalf::Tcp(to) => to.shutdown().await.map(|()| true),
-            WriteHalf::Utp(to) => to.flush().await.map(|()| false),
+            WriteHalf::Utp(_) => self.arrived().await.map(|()| false),
         }
     }
 

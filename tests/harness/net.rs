@@ -111,6 +111,22 @@ impl Net {
         assert!(done.success(), "the network takes an interface");
     }
 
+    /// From now on nothing that is sent to `port` by TCP arrives, and nobody hears why.
+    pub fn drops_tcp(&self, port: u16) {
+        let lines = [
+            "table inet drops {",
+            "chain input {",
+            "type filter hook input priority 0; policy accept;",
+            &format!("tcp dport {port} drop"),
+            "}",
+            "}\n",
+        ];
+        let file = self.folder("drops").join("rules");
+        fs::write(&file, lines.join("\n")).expect("the test's folder takes a file");
+        let done = self.command("nft").arg("-f").arg(file).status().expect("`nft` runs");
+        assert!(done.success(), "the network takes rules");
+    }
+
     /// `program`, to be started inside, from the test's own thread: it dies with that thread. Its
     /// pid is the program's own.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
