@@ -1,5 +1,6 @@
 //! The engine told facts by hand: what a peer may not do, and that nothing else suffers from it.
 
+mod calling;
 mod encryption;
 mod giving;
 mod late;
