@@ -47,9 +47,9 @@ const SENT_BYTES_MAX: usize = 256 << 10;
 /// Connections beside those of peers: newcomers, calls, and those that say good-bye.
 const STREAMS_MORE: usize = 128;
 /// After so long without an answer the first packet of a call is sent again, and again.
-const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(3000)];
-/// After so long it will not be answered any more.
-const CONNECT_WAIT: Duration = Duration::from_secs(7);
+const AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+/// After so long it will not be answered any more. Who refused TCP is not called by that meanwhile.
+const CONNECT_WAIT: Duration = Duration::from_secs(3);
 /// A connection on which nothing comes for so long is over: longer than peers may be silent, since the
 /// library counts from their last byte. What we send must be acknowledged within seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(180);
