@@ -239,7 +239,12 @@ async fn read_all(
         is_greeted.store(true, Ordering::Relaxed);
     }
     let mut size = BUFFER_BYTES_FIRST;
+    let mut paced = None;
     loop {
+        let rate = limit.least_rate();
+        if std::mem::replace(&mut paced, rate) != rate {
+            reader.paced(rate);
+        }
         match messages(&mut buffer.bytes) {
             Ok(messages) if messages.is_empty() => {}
             Ok(messages) => tell(facts, Fact::Received(id, messages)).await,

@@ -51,6 +51,12 @@ impl Limiter {
         Some(self.0.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
     }
 
+    /// Bytes a second that are moved at most; `None`: as many as there are.
+    pub(super) fn least_rate(&self) -> Option<u64> {
+        let above = self.0.above.as_ref().and_then(Self::least_rate);
+        [self.rate(), above].into_iter().flatten().min()
+    }
+
     /// Bytes that should be moved at most before they are paid; `None`: any number.
     pub(super) fn portion(&self) -> Option<usize> {
         let portion = |rate| {

@@ -3,11 +3,16 @@
 //!
 //! What is received is decrypted where it lies, and what is sent unencrypted goes out from where it
 //! lies. What is sent encrypted is copied, as others may have the same blocks.
+//!
+//! Where little may be received, the other side may send only little ahead: what is read at a low
+//! rate would otherwise come in lumps of tens of kilobytes, as it pleases the kernel to say that there
+//! is room again.
 
 use crate::wire::Transport;
 use crate::wire::mse::{Cipher, Ciphers};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use librqbit_utp::{UtpStream, UtpStreamReadHalf, UtpStreamWriteHalf};
+use socket2::SockRef;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -19,6 +24,18 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 const SLICES_MAX: usize = 64;
 /// Bytes that are encrypted for one write: a few blocks, which stay in the cache.
 const ENCRYPTED_BYTES_MAX: usize = 64 << 10;
+
+/// So much of what we read a peer may send ahead, at a low rate: it may be about so far away, and
+/// is read from all the time.
+const AHEAD_US: u64 = 250_000;
+/// Segments that it may always send ahead: a sender that has room for less than one waits, and a kernel
+/// does not say that there is room for less than one.
+const AHEAD_SEGMENTS_MIN: u64 = 4;
+/// From here on the rate is no low one: the lumps of the kernel are small beside it.
+const AHEAD_BYTES_MAX: u64 = 64 << 10;
+/// For a connection whose rate is no low one any more: the kernel makes it as much as it allows.
+const AHEAD_BYTES_AGAIN: usize = 4 << 20;
+const SECOND_US: u64 = 1_000_000;
 
 /// A connection.
 #[derive(Debug)]
@@ -32,6 +49,8 @@ pub struct Stream {
 pub(super) struct Reader {
     from: ReadHalf,
     cipher: Option<Cipher>,
+    /// The other side may not send as far ahead as the kernel would let it.
+    held: bool,
 }
 
 /// The half that is written.
@@ -69,7 +88,8 @@ impl From<UtpStream> for Stream {
 
 impl Stream {
     const fn new(from: ReadHalf, to: WriteHalf) -> Self {
-        Self { reader: Reader { from, cipher: None }, writer: Writer { to, cipher: None } }
+        let reader = Reader { from, cipher: None, held: false };
+        Self { reader, writer: Writer { to, cipher: None } }
     }
 
     /// What carries it.
@@ -89,6 +109,20 @@ impl Stream {
 }
 
 impl Reader {
+    /// It is read at `rate` bytes a second from now on; `None`: as fast as bytes come. Of uTP the
+    /// window is the library's, and stays.
+    pub(super) fn paced(&mut self, rate: Option<u64>) {
+        let ReadHalf::Tcp(from) = &self.from else { return };
+        let socket = SockRef::from(from.as_ref());
+        let ahead = rate.and_then(|rate| ahead(rate, socket.tcp_mss().ok()?));
+        // A buffer whose length was once said keeps it, so none is said before it has to be. If it
+        // can't be said, bytes come in lumps.
+        if ahead.is_some() || self.held {
+            let _ = socket.set_recv_buffer_size(ahead.unwrap_or(AHEAD_BYTES_AGAIN));
+        }
+        self.held = ahead.is_some();
+    }
+
     /// Appends what one read brings to `buffer`, whose room it fills at the most, and up to `most`
     /// bytes; 0 bytes at the end.
     pub(super) async fn read(&mut self, buffer: &mut BytesMut, most: usize) -> io::Result<usize> {
@@ -104,6 +138,14 @@ impl Reader {
         }
         Ok(count)
     }
+}
+
+/// The buffer to ask the kernel for, where the rate is a low one. It makes twice of it, for what it needs
+/// itself, and needs less.
+fn ahead(rate: u64, segment: u32) -> Option<usize> {
+    let bytes = rate.saturating_mul(AHEAD_US) / SECOND_US / 2;
+    let bytes = bytes.max(AHEAD_SEGMENTS_MIN * u64::from(segment));
+    (bytes <= AHEAD_BYTES_MAX).then_some(bytes as usize)
 }
 
 impl Writer {
@@ -214,4 +256,18 @@ async fn write_encrypted(
         to.write_all(&scratch).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_sent_ahead_at_a_low_rate_and_never_less_than_a_few_segments() {
+        assert_eq!(ahead(20_000, 1448), Some(4 * 1448));
+        assert_eq!(ahead(200_000, 1448), Some(25_000));
+        assert_eq!(ahead(1_000_000, 1448), None);
+        // As on `lo`: no segment would fit.
+        assert_eq!(ahead(20_000, 65_483), None);
+    }
 }
