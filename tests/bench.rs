@@ -1,4 +1,4 @@
-//! `scripts/bench` at work on a few megabytes: that it measures, and that it can't be fooled.
+//! `scripts/bench` and its like at work on a few megabytes: that they measure, and can't be fooled.
 //!
 //! What it measures is not held here to any figure: a busy machine proves nothing.
 
@@ -23,6 +23,28 @@ fn bench(rtor: &Path, more: &[&str]) -> Output {
         .arg("--relay")
         .arg(relay)
         .args(more)
+        .output()
+        .expect("the script starts")
+}
+
+/// `scripts/bench-limits` for so little time that its figures are none.
+fn limits(rtor: &Path, rows: &str, json: &Path) -> Output {
+    Command::new(project("scripts/bench-limits"))
+        .args([
+            "--no-build",
+            "--clients",
+            "rtor",
+            "--rates",
+            "2M",
+            "--seconds",
+            "1",
+            "--run-in",
+            "0.5",
+        ])
+        .args(["--rows", rows, "--json"])
+        .arg(json)
+        .arg("--rtor")
+        .arg(rtor)
         .output()
         .expect("the script starts")
 }
@@ -109,4 +131,38 @@ fn a_case_that_is_none_is_refused_in_one_sentence() {
         assert!(said.starts_with("bench: ") && said.contains(why), "{case}: {said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+}
+
+#[test]
+fn every_row_of_limits_has_what_went_through_each_socket() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let json = folder.path().join("limits.json");
+    let ran = limits(Path::new(env!("CARGO_BIN_EXE_rtor")), "down,up,fair-down,peer-up", &json);
+    let rows: Value =
+        serde_json::from_slice(&fs::read(json).expect("it was written")).expect("it is JSON");
+    let rows = rows.as_array().expect("rows");
+    let names: Vec<&str> = rows.iter().filter_map(|row| row["row"].as_str()).collect();
+    assert_eq!(names, ["down", "up", "fair-down", "peer-up"], "{}", said(&ran));
+    for (row, peers) in rows.iter().zip([1, 1, 5, 5]) {
+        assert_eq!(row["fault"], Value::Null, "{row}");
+        let rates = row["bytes_per_second"].as_array().expect("rates");
+        assert_eq!(rates.len(), peers, "{row}");
+        assert!(rates.iter().all(|rate| rate.as_f64() > Some(0.0)), "{row}");
+        assert!(row["cpu_s"].as_f64().is_some_and(f64::is_finite), "{row}");
+    }
+    let missed = rows.iter().any(|row| row["verdict"] != "PASS");
+    assert_eq!(ran.status.code(), Some(i32::from(missed)), "{}", said(&ran));
+}
+
+#[test]
+fn a_limit_that_is_not_kept_is_missed() {
+    let rtor = env!("CARGO_BIN_EXE_rtor");
+    let (folder, twice) = impostor(&format!(
+        r#"for word; do [ "$word" = 2000000 ] && word=4000000; set -- "$@" "$word"; shift; done
+exec {rtor} "$@""#
+    ));
+    let ran = limits(&twice, "up", &folder.path().join("limits.json"));
+    assert_eq!(ran.status.code(), Some(1), "{}", said(&ran));
+    let table = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(table.contains("up 2 MB/s") && table.contains("FAIL"), "{table}");
 }
