@@ -1,17 +1,18 @@
 //! Verification: every piece of a source is read, hashed and has a state, and so has every file.
 //!
 //! Damage is an answer, not an error: what is missing, short, too long, unreadable or a folder
-//! where a file should be is a state. All cores hash, one piece each, taken in order so that a
-//! disk reads forward. Pieces that lie in holes of sparse files are not read: such a piece is
-//! whole only if it is all zeros, which is known without reading. Nothing is written.
+//! where a file should be is a state. All cores hash, rows of pieces side by side, as where torrents
+//! are made ([`rows`](super::rows)). Pieces that lie in holes of sparse files are not read: such a
+//! piece is whole only if it is all zeros, which is known without reading. Nothing is written.
 
+use super::rows::{Content, Digests, Row, Rows};
 use super::store::{CHUNK_LENGTH, chunks};
 use super::{PieceSource, PieceStore, Place, Presence};
 use crate::torrent::{Bitfield, Info, PieceHashes, PieceIndex};
-use rayon::prelude::*;
 use sha1::Digest as _;
+use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a piece was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,21 +114,16 @@ pub fn piece_states(
     progress: &(dyn Fn(u64) + Sync),
     cancelled: &AtomicBool,
 ) -> Option<Vec<PieceState>> {
-    let zeros = ZeroPiece::of(info);
-    each_piece(info, cancelled, |piece, buffer| {
-        let state = match source.presence(piece) {
-            Presence::Absent => PieceState::Missing,
-            Presence::Damaged => PieceState::Bad,
-            Presence::Hole if !zeros.may_be(info, piece) => PieceState::Missing,
-            presence => match (hashes_right(source, info, piece, buffer), presence) {
-                (Ok(true), _) => PieceState::Ok,
-                (Ok(false), Presence::There) => PieceState::Bad,
-                _ => PieceState::Missing,
-            },
-        };
-        progress(u64::from(info.layout.piece_size(piece)));
-        state
-    })
+    let rows = rows_of(info, Rows::of);
+    let checked = Checked { source, info, zeros: ZeroPiece::of(info), cancelled };
+    let states = rows.each(
+        cancelled,
+        || rows.buffer(),
+        |buffer, row| checked.row(rows, row, buffer, progress),
+    );
+    let states: Vec<PieceState> = states.into_iter().flatten().flatten().collect();
+    // Set after the last piece, it changes nothing.
+    (states.len() == info.layout.piece_count()).then_some(states)
 }
 
 /// Calls `work` for every piece on all cores, in order of beginning, with a buffer of
@@ -137,43 +133,116 @@ pub(super) fn each_piece<T: Send>(
     cancelled: &AtomicBool,
     work: impl Fn(PieceIndex, &mut [u8]) -> T + Sync,
 ) -> Option<Vec<T>> {
-    let next = AtomicU32::new(0);
-    let parts: Vec<Vec<(PieceIndex, T)>> = (0..rayon::current_num_threads())
-        .into_par_iter()
-        .map(|_| {
-            let mut buffer = vec![0; CHUNK_LENGTH as usize];
-            let mut part = Vec::new();
-            while !cancelled.load(Ordering::Relaxed)
-                && let Some(piece) = info.layout.piece(next.fetch_add(1, Ordering::Relaxed))
-            {
-                part.push((piece, work(piece, &mut buffer)));
-            }
-            part
-        })
-        .collect();
-    let mut all: Vec<(PieceIndex, T)> = parts.into_iter().flatten().collect();
-    // Set after the last piece, it changes nothing.
-    if all.len() < info.layout.piece_count() {
-        return None;
-    }
-    all.sort_unstable_by_key(|(piece, _)| *piece);
-    Some(all.into_iter().map(|(_, result)| result).collect())
+    let said = rows_of(info, Rows::of_one).each(
+        cancelled,
+        || vec![0; CHUNK_LENGTH as usize],
+        |buffer, row| piece(info, row.start).map(|piece| work(piece, buffer)),
+    );
+    let said: Vec<T> = said.into_iter().flatten().collect();
+    (said.len() == info.layout.piece_count()).then_some(said)
 }
 
-/// Reads `piece` and hashes it.
-fn hashes_right(
-    source: &dyn PieceSource,
-    info: &Info,
-    piece: PieceIndex,
-    buffer: &mut [u8],
-) -> Result<bool, super::DiskError> {
-    let mut check = info.pieces.check(piece);
-    for chunk in chunks(info.layout.piece_size(piece)) {
-        let into = &mut buffer[..chunk.len()];
-        source.read(piece, chunk.start, into)?;
-        check.update(into);
+fn rows_of(info: &Info, of: fn(u64, usize) -> Rows) -> Rows {
+    of(info.layout.piece_count() as u64, rayon::current_num_threads())
+}
+
+fn piece(info: &Info, number: u64) -> Option<PieceIndex> {
+    u32::try_from(number).ok().and_then(|number| info.layout.piece(number))
+}
+
+/// A source, and what it is to hold.
+struct Checked<'a> {
+    source: &'a dyn PieceSource,
+    info: &'a Info,
+    zeros: ZeroPiece,
+    cancelled: &'a AtomicBool,
+}
+
+/// A piece can't be read, or nobody wants to know any more.
+struct Unread;
+
+impl Checked<'_> {
+    /// The states of the pieces of a row; `None` if it was cancelled meanwhile.
+    fn row(
+        &self,
+        rows: Rows,
+        row: Range<u64>,
+        buffer: &mut [u8],
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Option<Vec<PieceState>> {
+        let pieces: Vec<PieceIndex> = row.filter_map(|number| piece(self.info, number)).collect();
+        let mut states: Vec<Result<PieceState, Presence>> =
+            pieces.iter().map(|piece| self.state_unread(*piece)).collect();
+        let size = |at: usize| u64::from(self.info.layout.piece_size(pieces[at]));
+        let told = Cell::new(0);
+        let tell = |bytes| {
+            told.set(told.get() + bytes);
+            progress(bytes);
+        };
+        let unread: Vec<usize> = (0..pieces.len()).filter(|at| states[*at].is_err()).collect();
+        for group in unread.chunk_by(|a, b| size(*a) == size(*b)) {
+            let numbers: Vec<u64> = group.iter().map(|at| u64::from(pieces[*at].get())).collect();
+            let length = group.first().map_or(0, |at| size(*at));
+            let is_v2 = matches!(self.info.pieces, PieceHashes::V2(_));
+            let leaves = if is_v2 { vec![length; group.len()] } else { Vec::new() };
+            let row = Row { pieces: &numbers, length, sha1: !is_v2, leaves };
+            let digests = rows.hash(row, self, &mut (), buffer, &tell);
+            for (at, digests) in group.iter().zip(digests) {
+                states[*at] = states[*at].or_else(|presence| {
+                    let right = digests.map(|digests| self.is_right(pieces[*at], digests));
+                    Ok::<_, Presence>(match (right, presence) {
+                        (Ok(true), _) => PieceState::Ok,
+                        (Ok(false), Presence::There) => PieceState::Bad,
+                        _ => PieceState::Missing,
+                    })
+                });
+            }
+        }
+        if self.cancelled.load(Ordering::Relaxed) {
+            return None;
+        }
+        let all: u64 = (0..pieces.len()).map(size).sum();
+        progress(all - told.get());
+        states.into_iter().map(Result::ok).collect()
     }
-    Ok(check.matches())
+
+    /// What is known of a piece before it is read, or how it is there.
+    fn state_unread(&self, piece: PieceIndex) -> Result<PieceState, Presence> {
+        match self.source.presence(piece) {
+            Presence::Absent => Ok(PieceState::Missing),
+            Presence::Damaged => Ok(PieceState::Bad),
+            Presence::Hole if !self.zeros.may_be(self.info, piece) => Ok(PieceState::Missing),
+            presence => Err(presence),
+        }
+    }
+
+    fn is_right(&self, piece: PieceIndex, digests: Digests) -> bool {
+        match &self.info.pieces {
+            PieceHashes::V1(hashes) => hashes[piece.at()] == digests.sha1,
+            PieceHashes::V2(roots) => roots[piece.at()].is_of(digests.leaves),
+        }
+    }
+}
+
+impl Content for Checked<'_> {
+    type Hand = ();
+    type Fault = Unread;
+
+    fn read(&self, (): &mut (), at: u64, offset: u64, into: &mut [u8]) -> Result<u64, Unread> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Unread);
+        }
+        let piece = piece(self.info, at).ok_or(Unread)?;
+        // Inside a piece, whose length is a `u32`.
+        self.source.read(piece, offset as u32, into).map_err(|_| Unread)?;
+        Ok(into.len() as u64)
+    }
+
+    fn announce(&self, (): &mut (), at: u64, offset: u64, length: u64) {
+        if let Some(piece) = piece(self.info, at) {
+            self.source.announce(piece, offset as u32, length);
+        }
+    }
 }
 
 /// What a piece of zeros hashes to, so that holes need no reading.

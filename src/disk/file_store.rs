@@ -160,6 +160,10 @@ impl PieceSource for FileStore {
     fn read(&self, piece: PieceIndex, offset: u32, into: &mut [u8]) -> Result<(), DiskError> {
         self.place.read(piece, offset, into)
     }
+
+    fn announce(&self, piece: PieceIndex, offset: u32, length: u64) {
+        self.place.announce(piece, offset, length);
+    }
 }
 
 /// Refuses a torrent two of whose files can't both be written.

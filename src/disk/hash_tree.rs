@@ -1,16 +1,15 @@
 //! What a torrent says of its content, from the files themselves, each read once: the SHA-1 of the
 //! pieces (BEP 3), and the trees of SHA-256 of the files (BEP 52).
 //!
-//! All cores hash. Each takes up the next few pieces, as many as are worth hashing side by side
-//! (`sha1_lanes`), in their order, so that a disk is read forwards; what came out is put in order at
-//! the end, so that it does not depend on how many there were. A file that is not what it was when it
-//! was listed is an error: before its first byte is read, and once more when all is hashed.
+//! All cores hash, rows of pieces side by side ([`rows`](super::rows)). A file that is not what it was
+//! when it was listed is an error: before its first byte is read, and once more when all is hashed.
 
-use super::sha1_lanes::{self, Sha1Lanes};
+use super::DiskError;
+use super::rows::{Content, Row, Rows};
+use super::sha1_lanes::LANES_MAX;
 use super::tree::Found;
-use super::{DiskError, sha1_lanes::LANES_MAX};
 use crate::torrent::FileRoot;
-use crate::torrent::piece_hash::{LeafHasher, root_of_piece};
+use crate::torrent::piece_hash::root_of_piece;
 use rayon::prelude::*;
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;
@@ -18,14 +17,8 @@ use std::io;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes of one piece that are read at once: those of all pieces side by side are to fit a core's
-/// second cache.
-const CHUNK_BYTES: usize = 64 << 10;
-/// Bytes that the kernel is told of before they are read: of each piece so many more than a disk
-/// reads between two seeks. A multiple of [`CHUNK_BYTES`].
-const AHEAD_BYTES: u64 = 2 << 20;
 /// Files that a worker keeps open: one for each piece that it reads, and as many that it may come
 /// back to.
 const OPEN_MAX: usize = 2 * LANES_MAX;
@@ -81,12 +74,12 @@ struct Space<'a> {
     /// Where each file begins and ends; empty ones too.
     spans: Vec<Range<u64>>,
     total: u64,
-    threads: u64,
+    threads: usize,
 }
 
-/// Pieces of one length that were hashed side by side.
-struct Row {
-    first: u64,
+/// What pieces next to each other came to.
+#[derive(Default)]
+struct Part {
     pieces: Vec<[u8; 20]>,
     roots: Vec<[u8; 32]>,
 }
@@ -102,108 +95,66 @@ impl<'a> Space<'a> {
         });
         let spans = spans.collect();
         let piece_length = u64::from(hashing.piece_length);
-        Self { hashing, piece_length, spans, total, threads: threads.max(1) as u64 }
+        Self { hashing, piece_length, spans, total, threads }
     }
 
     fn hash(&self, progressed: &(dyn Fn(u64) + Sync)) -> Result<Hashed, DiskError> {
-        // With few pieces all cores are worth more than wide rows.
-        let each = self.total.div_ceil(self.piece_length).div_ceil(self.threads);
-        let width = each.clamp(1, sha1_lanes::worthwhile() as u64);
-        let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
-        let work = |_| {
-            let mut reader = Reader { space: self, open: Vec::new() };
-            let mut buffer = vec![0; width as usize * CHUNK_BYTES];
-            let mut rows = Vec::new();
-            while !failed.load(Ordering::Relaxed)
-                && let Some(row) = self.row(next.fetch_add(1, Ordering::Relaxed), width)
-            {
-                let row = self.hash_row(row, &mut reader, &mut buffer, progressed);
-                failed.fetch_or(row.is_err(), Ordering::Relaxed);
-                rows.push(row?);
-            }
-            Ok(rows)
-        };
-        let rows: Vec<Vec<Row>> =
-            (0..self.threads).into_par_iter().map(work).collect::<Result<_, DiskError>>()?;
+        let rows = Rows::of(self.total.div_ceil(self.piece_length), self.threads);
+        let failed = AtomicBool::new(false);
+        let worker = || (Vec::new(), rows.buffer());
+        let parts = rows.each(&failed, worker, |(open, buffer), row| {
+            let part = self.hash_row(rows, row, open, buffer, progressed);
+            failed.fetch_or(part.is_err(), Ordering::Relaxed);
+            part
+        });
+        let parts = parts.into_iter().collect::<Result<Vec<Part>, DiskError>>()?;
         self.hashing.files.par_iter().try_for_each(Found::check)?;
-        let mut rows: Vec<Row> = rows.into_iter().flatten().collect();
-        rows.sort_unstable_by_key(|row| row.first);
-        Ok(self.hashed(&rows))
+        Ok(self.hashed(&parts))
     }
 
-    /// The pieces of row `number`: whole ones, and at the end a shorter one alone.
-    fn row(&self, number: u64, width: u64) -> Option<Range<u64>> {
-        let whole = self.total / self.piece_length;
-        let first = number.checked_mul(width)?;
-        if first < whole {
-            return Some(first..(first + width).min(whole));
-        }
-        let is_last = number == whole.div_ceil(width);
-        let is_short = !self.total.is_multiple_of(self.piece_length);
-        (is_last && is_short).then(|| whole..whole + 1)
-    }
-
+    /// The pieces of a row: those of one length side by side, and the last one by itself if it is shorter.
     fn hash_row(
         &self,
+        rows: Rows,
         row: Range<u64>,
-        reader: &mut Reader<'_>,
+        open: &mut Open,
         buffer: &mut [u8],
-        progressed: &(dyn Fn(u64) + Sync),
-    ) -> Result<Row, DiskError> {
-        let count = (row.end - row.start) as usize;
-        let begins = |piece: u64| piece * self.piece_length;
-        let length = self.piece_length.min(self.total - begins(row.start));
-        let mut lanes = self.hashing.pieces.then(|| Sha1Lanes::new(count));
-        let mut trees: Vec<Tree> = match self.hashing.trees {
-            true => row.clone().map(|piece| self.tree(begins(piece))).collect(),
-            false => Vec::new(),
-        };
-        for from in (0..length).step_by(CHUNK_BYTES) {
-            let size = (length - from).min(CHUNK_BYTES as u64) as usize;
-            self.announce(&row, from, length, reader);
-            let mut read = 0;
-            for (piece, part) in row.clone().zip(buffer.chunks_exact_mut(size)) {
-                read += reader.read(begins(piece) + from, part)?;
+        progressed: &dyn Fn(u64),
+    ) -> Result<Part, DiskError> {
+        let pieces: Vec<u64> = row.collect();
+        let mut part = Part::default();
+        for pieces in pieces.chunk_by(|a, b| self.length(*a) == self.length(*b)) {
+            let leaves = match self.hashing.trees {
+                true => pieces.iter().map(|piece| self.tree(*piece).0).collect(),
+                false => Vec::new(),
+            };
+            let length = pieces.first().map_or(0, |piece| self.length(*piece));
+            let row = Row { pieces, length, sha1: self.hashing.pieces, leaves };
+            let found = rows.hash(row, self, open, buffer, progressed);
+            for (piece, digests) in pieces.iter().zip(found) {
+                let digests = digests?;
+                part.pieces.extend(self.hashing.pieces.then_some(digests.sha1));
+                if self.hashing.trees {
+                    let only = self.tree(*piece).1;
+                    let piece_length = self.hashing.piece_length;
+                    part.roots.push(root_of_piece(digests.leaves, piece_length, only));
+                }
             }
-            let parts: Vec<&[u8]> = buffer.chunks_exact(size).take(count).collect();
-            if let Some(lanes) = &mut lanes {
-                lanes.update(&parts);
-            }
-            for (tree, part) in trees.iter_mut().zip(&parts) {
-                tree.update(part);
-            }
-            progressed(read);
         }
-        Ok(Row {
-            first: row.start,
-            pieces: lanes.map(Sha1Lanes::finish).unwrap_or_default(),
-            roots: trees.into_iter().map(|tree| tree.finish(self.hashing.piece_length)).collect(),
-        })
+        Ok(part)
     }
 
-    /// Tells the kernel what is read next: of long pieces what lies further on in each, of others, and
-    /// at their end, what this thread will take up, which is so many rows on as there are threads.
-    fn announce(&self, row: &Range<u64>, from: u64, length: u64, reader: &Reader<'_>) {
-        if !from.is_multiple_of(AHEAD_BYTES) {
-            return;
-        }
-        let ahead = self.threads * (row.end - row.start);
-        let begins = |piece: u64| piece * self.piece_length;
-        if length <= AHEAD_BYTES {
-            return reader.announce(begins(row.start + ahead), begins(row.end) - begins(row.start));
-        }
-        for piece in row.clone() {
-            let next = from + AHEAD_BYTES;
-            let at = if next < length { begins(piece) + next } else { begins(piece + ahead) };
-            reader.announce(at, AHEAD_BYTES);
-        }
+    fn length(&self, piece: u64) -> u64 {
+        self.piece_length.min(self.total - piece * self.piece_length)
     }
 
-    /// That of the piece at `begin`, which belongs to one file.
-    fn tree(&self, begin: u64) -> Tree {
+    /// Bytes of `piece`, which belongs to one file, that are that file's: padding is no part of the
+    /// tree. And whether the file has no other piece.
+    fn tree(&self, piece: u64) -> (u64, bool) {
+        let begin = piece * self.piece_length;
         let file = self.spans.get(self.file_at(begin)).cloned().unwrap_or(begin..begin);
-        let left = (file.end - begin).min(self.piece_length);
-        Tree { leaves: LeafHasher::new(), left, only: file.end - file.start <= self.piece_length }
+        let own = (file.end - begin).min(self.piece_length);
+        (own, file.end - file.start <= self.piece_length)
     }
 
     /// The first file that ends behind `position`.
@@ -211,12 +162,12 @@ impl<'a> Space<'a> {
         self.spans.partition_point(|span| span.end <= position)
     }
 
-    fn hashed(&self, rows: &[Row]) -> Hashed {
-        let pieces = rows.iter().flat_map(|row| row.pieces.iter().copied()).collect();
+    fn hashed(&self, parts: &[Part]) -> Hashed {
+        let pieces = parts.iter().flat_map(|part| part.pieces.iter().copied()).collect();
         if !self.hashing.trees {
             return Hashed { pieces, trees: Vec::new() };
         }
-        let mut roots = rows.iter().flat_map(|row| row.roots.iter().copied());
+        let mut roots = parts.iter().flat_map(|part| part.roots.iter().copied());
         let file_root = |span: &Range<u64>| {
             let count = (span.end - span.start).div_ceil(self.piece_length) as usize;
             let own = roots.by_ref().take(count).collect();
@@ -226,47 +177,32 @@ impl<'a> Space<'a> {
     }
 }
 
-/// The tree of one piece: padding is no part of it.
-struct Tree {
-    leaves: LeafHasher,
-    /// Bytes of its file that are to come.
-    left: u64,
-    /// Whether the file has no other piece.
-    only: bool,
-}
+/// The files that a worker read last, by their index; the latest last.
+type Open = Vec<(usize, File)>;
 
-impl Tree {
-    fn update(&mut self, part: &[u8]) {
-        let own = self.left.min(part.len() as u64);
-        self.leaves.update(&part[..own as usize]);
-        self.left -= own;
-    }
+impl Content for Space<'_> {
+    type Hand = Open;
+    type Fault = DiskError;
 
-    fn finish(self, piece_length: u32) -> [u8; 32] {
-        root_of_piece(self.leaves.finish(), piece_length, self.only)
-    }
-}
-
-/// Reads the content, and keeps the files open that it read last.
-struct Reader<'a> {
-    space: &'a Space<'a>,
-    /// By their index; the latest last.
-    open: Vec<(usize, File)>,
-}
-
-impl Reader<'_> {
-    /// Fills `into` from `position` on; how many bytes of it were read from files.
-    fn read(&mut self, mut position: u64, mut into: &mut [u8]) -> Result<u64, DiskError> {
+    /// How many bytes of it were read from files counts.
+    fn read(
+        &self,
+        open: &mut Open,
+        piece: u64,
+        offset: u64,
+        mut into: &mut [u8],
+    ) -> Result<u64, DiskError> {
+        let mut position = piece * self.piece_length + offset;
         let mut read = 0;
-        let mut index = self.space.file_at(position);
+        let mut index = self.file_at(position);
         while !into.is_empty() {
-            let span = self.space.spans.get(index).cloned().unwrap_or(u64::MAX..u64::MAX);
+            let span = self.spans.get(index).cloned().unwrap_or(u64::MAX..u64::MAX);
             let is_file = span.start <= position;
             let until = if is_file { span.end } else { span.start };
             let size = (until - position).min(into.len() as u64) as usize;
             let (now, later) = into.split_at_mut(size);
             if is_file {
-                self.read_file(index, position - span.start, now)?;
+                self.read_file(open, index, position - span.start, now)?;
                 read += size as u64;
             } else {
                 now.fill(0);
@@ -277,33 +213,41 @@ impl Reader<'_> {
         Ok(read)
     }
 
-    /// Has the kernel read `length` bytes of the file that is at `position`, if it is open: of small
-    /// files there is not much to read ahead.
-    fn announce(&self, position: u64, length: u64) {
-        let index = self.space.file_at(position);
-        let Some((_, file)) = self.open.iter().rfind(|(open, _)| *open == index) else { return };
-        let offset = position.saturating_sub(self.space.spans[index].start);
+    /// The kernel reads it, if the file is open: of small files there is not much to read ahead.
+    fn announce(&self, open: &mut Open, piece: u64, offset: u64, length: u64) {
+        let position = piece.saturating_mul(self.piece_length).saturating_add(offset);
+        let index = self.file_at(position);
+        let Some((_, file)) = open.iter().rfind(|(open, _)| *open == index) else { return };
+        let offset = position.saturating_sub(self.spans[index].start);
         // It is advice: a filesystem that takes none reads as well.
         let _ = fadvise(file, offset, NonZeroU64::new(length), Advice::WillNeed);
     }
+}
 
-    fn read_file(&mut self, index: usize, offset: u64, into: &mut [u8]) -> Result<(), DiskError> {
+impl Space<'_> {
+    fn read_file(
+        &self,
+        open: &mut Open,
+        index: usize,
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<(), DiskError> {
         // Of an empty file there is nothing to read.
         if into.is_empty() {
             return Ok(());
         }
-        let found = &self.space.hashing.files[index];
-        let at = match self.open.iter().rposition(|(open, _)| *open == index) {
+        let found = &self.hashing.files[index];
+        let at = match open.iter().rposition(|(open, _)| *open == index) {
             Some(at) => at,
             None => {
-                if self.open.len() == OPEN_MAX {
-                    self.open.remove(0);
+                if open.len() == OPEN_MAX {
+                    open.remove(0);
                 }
-                self.open.push((index, found.open()?));
-                self.open.len() - 1
+                open.push((index, found.open()?));
+                open.len() - 1
             }
         };
-        self.open[at].1.read_exact_at(into, offset).map_err(|why| match why.kind() {
+        open[at].1.read_exact_at(into, offset).map_err(|why| match why.kind() {
             io::ErrorKind::UnexpectedEof => found.changed(),
             _ => DiskError::system("read", &found.path, why),
         })
@@ -318,6 +262,7 @@ mod tests {
     use proptest::prelude::*;
     use sha1::Digest as _;
     use std::path::Path;
+    use std::sync::atomic::AtomicU64;
     use std::time::{Duration, SystemTime};
 
     const LEAF: usize = 16 << 10;

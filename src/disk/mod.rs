@@ -22,12 +22,15 @@ mod handles;
 pub mod hash_tree;
 mod memory;
 pub mod named_file;
+#[cfg(test)]
+mod oracle;
 mod partial;
 mod piece_store;
 mod place;
 mod positioned;
 mod queue;
 mod read_ahead;
+mod rows;
 mod sha1_lanes;
 mod source;
 mod store;

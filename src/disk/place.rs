@@ -170,6 +170,19 @@ impl PieceSource for Place {
         }
         Ok(())
     }
+
+    /// Of the first file alone: what is left of it.
+    fn announce(&self, piece: PieceIndex, offset: u32, length: u64) {
+        let layout = &self.info.layout;
+        let end = layout.piece_size(piece);
+        let first = layout.spans_within(piece, offset.min(end)..end).next();
+        let Some(span) = first.filter(|span| self.info.is_written(span.file)) else { return };
+        if let Ok(Some(file)) = self.file(span.file) {
+            // Only advice.
+            let length = std::num::NonZeroU64::new(length);
+            let _ = rustix::fs::fadvise(&file, span.offset, length, rustix::fs::Advice::WillNeed);
+        }
+    }
 }
 
 /// What `file` has of `span`.

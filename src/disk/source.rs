@@ -28,4 +28,10 @@ pub trait PieceSource: Sync {
     /// # Errors
     /// If the bytes are not there or can't be read.
     fn read(&self, piece: PieceIndex, offset: u32, into: &mut [u8]) -> Result<(), DiskError>;
+
+    /// `length` bytes from `offset` of `piece` on will soon be read: the system may begin to. They may
+    /// reach beyond it.
+    fn announce(&self, piece: PieceIndex, offset: u32, length: u64) {
+        let _ = (piece, offset, length);
+    }
 }

@@ -130,6 +130,13 @@ impl PieceSource for Store {
             Self::Files(store) => store.read(piece, offset, into),
         }
     }
+
+    fn announce(&self, piece: PieceIndex, offset: u32, length: u64) {
+        match self {
+            Self::Pieces(store) => store.announce(piece, offset, length),
+            Self::Files(store) => store.announce(piece, offset, length),
+        }
+    }
 }
 
 impl Whole {

@@ -1,6 +1,7 @@
 //! Torrents for this room's tests: random content, an [`Info`] by hand, its blocks.
 
-use crate::torrent::{Block, Info, Layout, PieceHashes, PieceIndex, SafePath};
+use crate::torrent::piece_hash::MerkleRoot;
+use crate::torrent::{BLOCK_LENGTH, Block, Info, Layout, PieceHashes, PieceIndex, SafePath};
 use bytes::Bytes;
 use proptest::prelude::*;
 use sha1::Digest as _;
@@ -33,6 +34,37 @@ impl World {
     pub(super) fn by_file(piece_length: u64, lengths: &[u64]) -> Self {
         let files = lengths.iter().enumerate().map(|(i, length)| (path(i), *length, false));
         Self::new(Layout::by_file(piece_length, files).expect("a layout"))
+    }
+
+    /// As [`World::by_file`], hashed as BEP 52 has it; `piece_length` is a power of two.
+    pub(super) fn v2(piece_length: u64, lengths: &[u64]) -> Self {
+        let mut world = Self::by_file(piece_length, lengths);
+        let layout = &world.info.layout;
+        let root = |piece: PieceIndex| {
+            let file = layout.spans(piece).next().map_or(0, |span| span.file);
+            let only = layout.files()[file].length <= piece_length;
+            let blocks = world.piece(piece).len().div_ceil(BLOCK_LENGTH as usize);
+            let all = (piece_length / u64::from(BLOCK_LENGTH)) as usize;
+            let leaves = if only { blocks.next_power_of_two() } else { all };
+            let root = Self::merkle(world.piece(piece), leaves);
+            MerkleRoot { root, leaves: leaves as u32 }
+        };
+        let roots = layout.pieces().map(root).collect();
+        let mut info = Info::of_parts(layout.clone(), PieceHashes::V2(roots));
+        info.name = world.info.name.clone();
+        world.info = Arc::new(info);
+        world
+    }
+
+    /// The Merkle root of `bytes` over so many leaves, zeros behind them: every node hashed.
+    pub(super) fn merkle(bytes: &[u8], leaves: usize) -> [u8; 32] {
+        let leaf = |block| sha2::Sha256::digest(block).into();
+        let mut nodes: Vec<[u8; 32]> = bytes.chunks(BLOCK_LENGTH as usize).map(leaf).collect();
+        nodes.resize(leaves, [0; 32]);
+        while nodes.len() > 1 {
+            nodes = nodes.chunks(2).map(|two| sha2::Sha256::digest(two.concat()).into()).collect();
+        }
+        nodes[0]
     }
 
     /// As [`World::contiguous`], every byte zero.

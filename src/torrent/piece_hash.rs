@@ -25,6 +25,15 @@ pub struct MerkleRoot {
     pub leaves: u32,
 }
 
+impl MerkleRoot {
+    /// Whether it is the root over these `leaves`.
+    #[must_use]
+    pub fn is_of(&self, leaves: Vec<[u8; 32]>) -> bool {
+        leaves.len() <= self.leaves as usize
+            && merkle_root(leaves, self.leaves as usize, [0; 32]) == self.root
+    }
+}
+
 impl PieceHashes {
     /// How many pieces there are hashes for.
     #[must_use]
@@ -74,11 +83,7 @@ impl PieceCheck {
     pub fn matches(self) -> bool {
         match self {
             Self::V1 { want, hasher } => want == <[u8; 20]>::from(hasher.finalize()),
-            Self::V2 { want, tree } => {
-                let leaves = tree.finish();
-                leaves.len() <= want.leaves as usize
-                    && merkle_root(leaves, want.leaves as usize, [0; 32]) == want.root
-            }
+            Self::V2 { want, tree } => want.is_of(tree.finish()),
         }
     }
 }
