@@ -73,6 +73,57 @@ fn damage_in_a_store_is_named_by_piece_and_file_and_byte() {
     let table = torrent.rtor(["verify", "pieces", "--table"]).run().exited(1).text();
     assert!(table.contains("2 of 5 pieces whole, 2 bad, 1 missing"), "{table}");
     assert!(table.contains("bad pieces: 1,4") && table.contains("top/d/b"), "{table}");
+    assert!(table.contains("\n#x#.x\n# whole, x bad, . missing\n"), "{table}");
+    // The worst first: 16,384 bytes of `a` are to be mended, 10,848 of `d/b`, 10,000 of `c`.
+    let at = |path: &str| table.find(path).expect("it is in the table");
+    let order = ["top/a", "top/d/b", "top/c", "top/d/e"].map(at);
+    assert!(order.is_sorted(), "{table}");
+}
+
+#[test]
+fn files_that_have_other_names_now_are_where_map_says() {
+    let torrent = torrent();
+    let at = |path: &str| torrent.at("whole/top").join(path);
+    fs::rename(at("a"), at("A = 1.mkv")).expect("renamed");
+    fs::rename(at("d/b"), torrent.at("elsewhere")).expect("moved");
+    fs::create_dir(torrent.at("linked")).expect("a folder");
+    std::os::unix::fs::symlink(torrent.at("linked"), at("link")).expect("a link");
+    fs::rename(at("c"), torrent.at("linked/c")).expect("moved");
+    let elsewhere = format!("1={}", torrent.at("elsewhere").display());
+    let verify = ["verify", "x.torrent", "--data", "whole/top", "--map", "top/a=A = 1.mkv"];
+    let maps = ["--map", &elsewhere, "--map", "c=link/c"];
+    let said = torrent.rtor(verify).args(maps).run().exited(0).json();
+    assert_eq!(found(&said)[0], "top/a ok 40000 40000 []");
+    assert_eq!(said["verify"]["ok"], 5);
+    // What is not where it is said to be is missing.
+    let maps = ["--map", &elsewhere, "--map", "c=nowhere/c"];
+    let said = torrent.rtor(verify).args(maps).run().exited(1).json();
+    assert_eq!(found(&said)[3], "top/c missing 0 10000 [[0,10000]]");
+}
+
+#[test]
+fn a_map_that_names_no_file_is_refused() {
+    let torrent = torrent();
+    let refused = |map: &[&str]| {
+        torrent.rtor(["verify", "x.torrent", "--data", "whole"]).args(map).run().refused()
+    };
+    for map in ["b=x", "a", "a=", "4=x"] {
+        let said = refused(&["--map", map]);
+        assert!(said.contains(&format!("`--map {map}` names no file")), "{said}");
+    }
+    let said = refused(&["--map", "a=x", "--map", "0=y"]);
+    assert!(said.contains("`--map 0=y` says of `top/a` a second time"), "{said}");
+}
+
+#[test]
+fn one_file_may_have_any_name() {
+    let torrent = ByHand::new(16_384, &[("only", 50_000)]);
+    fs::rename(torrent.at("whole/top/only"), torrent.at("movie.mkv")).expect("renamed");
+    let verify = ["verify", "x.torrent", "--data", "movie.mkv"];
+    assert_eq!(torrent.rtor(verify).run().exited(0).json()["verify"]["ok"], 4);
+    flip(&torrent.at("movie.mkv"), 20_000);
+    let said = torrent.rtor(verify).run().exited(1).json();
+    assert_eq!(found(&said), ["top/only bad 33616 50000 [[16384,32768]]"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod limits;
 pub mod magnet;
 mod network;
 mod overlaps;
+mod piece_map;
 pub mod plugins;
 mod progress;
 mod quantity;

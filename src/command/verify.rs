@@ -1,6 +1,7 @@
 //! `rtor verify [SOURCE|DIR]`: what is whole, what is damaged, and exactly where.
 
 use super::globals::Globals;
+use super::piece_map;
 use super::source::{self, STORE_DEFAULT};
 use crate::disk::check::{self, FileState, PieceState, Verdict};
 use crate::disk::{PieceStore, Place};
@@ -10,7 +11,10 @@ use crate::manifest::fetch::StoreKind;
 use crate::manifest::verify as section;
 use crate::table;
 use crate::torrent::{Info, piece_list};
-use std::ffi::OsString;
+use indicatif::ProgressBar;
+use std::cmp::Reverse;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -30,6 +34,10 @@ pub struct Args {
     /// Finished data: the file or folder itself, or the folder that holds it
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    /// A file that has another name now, or lies elsewhere: its path or number (from 0) in the torrent,
+    /// and where it is, from the folder of --data on or absolute (repeatable)
+    #[arg(long, value_name = "FILE=PATH", requires = "data")]
+    map: Vec<OsString>,
 }
 
 /// Runs it.
@@ -43,16 +51,22 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
     let info = super::resolved(manifest.torrent())?;
     let earlier = |kind| source::fetched_to(&manifest, kind);
     let data = args.data.clone().or_else(|| earlier(StoreKind::Files).filter(|_| store.is_none()));
+    let bar = super::progress::checking(
+        env.stderr_is_terminal() && !globals.quiet,
+        info.layout.total_length(),
+    );
     let verdict = match data {
-        Some(data) => verify_data(&env.path(data), &info)?,
+        Some(data) => verify_data(&env.path(data), &info, &args.map, bar)?,
         None => {
             let store = store.or_else(|| earlier(StoreKind::Pieces)).unwrap_or(usual);
-            verify_store(&env.path(store), &info)?
+            verify_store(&env.path(store), &info, bar)?
         }
     };
     let verified = written(&info, &verdict);
     manifest.set("verify", &verified);
-    super::print(env, globals.form(env), &manifest, |width| show(width, &verified))?;
+    super::print(env, globals.form(env), &manifest, |width| {
+        show(width, &verified, &verdict.pieces)
+    })?;
     Ok(if verdict.is_whole() { Exit::Done } else { Exit::No })
 }
 
@@ -68,18 +82,63 @@ impl Args {
     }
 }
 
-fn verify_store(path: &Path, info: &Arc<Info>) -> Result<Verdict, Error> {
+fn verify_store(path: &Path, info: &Arc<Info>, bar: ProgressBar) -> Result<Verdict, Error> {
     let store = PieceStore::open(path, Arc::clone(info))?;
-    Ok(finished(check::check_pieces(&store, &|_| {}, &AtomicBool::new(false))))
+    let progressed = |bytes| bar.inc(bytes);
+    Ok(finished(check::check_pieces(&store, &progressed, &AtomicBool::new(false)), &bar))
 }
 
-fn verify_data(path: &Path, info: &Arc<Info>) -> Result<Verdict, Error> {
-    let place = Place::find(path, Arc::clone(info))?;
-    Ok(finished(check::check_files(&place, &|_| {}, &AtomicBool::new(false))))
+fn verify_data(
+    path: &Path,
+    info: &Arc<Info>,
+    map: &[OsString],
+    bar: ProgressBar,
+) -> Result<Verdict, Error> {
+    let mut place = Place::find(path, Arc::clone(info))?;
+    for (file, to) in mapped(map, info)? {
+        place.move_file(file, &path.join(to));
+    }
+    let progressed = |bytes| bar.inc(bytes);
+    Ok(finished(check::check_files(&place, &progressed, &AtomicBool::new(false)), &bar))
 }
 
-fn finished(verdict: Option<Verdict>) -> Verdict {
+fn finished(verdict: Option<Verdict>, bar: &ProgressBar) -> Verdict {
+    bar.finish_and_clear();
     verdict.expect("nobody cancels it")
+}
+
+/// What `--map` says: files of the torrent, and where they are.
+fn mapped(map: &[OsString], info: &Info) -> Result<Vec<(usize, PathBuf)>, Error> {
+    let mut found: Vec<(usize, PathBuf)> = Vec::new();
+    for said in map {
+        // A path may have a `=` in it: that counts whose left side is a file.
+        let bytes = said.as_bytes();
+        let splits = (0..bytes.len()).filter(|at| bytes[*at] == b'=');
+        let mut halves = splits.map(|at| (&bytes[..at], OsStr::from_bytes(&bytes[at + 1..])));
+        let meant = halves.find_map(|(name, to)| Some((file_called(name, info)?, to)));
+        let shown = said.to_string_lossy();
+        let (file, to) = meant.filter(|(_, to)| !to.is_empty()).ok_or_else(|| {
+            Error::input(format!("`--map {shown}` names no file of this torrent and where it is"))
+                .hint("it is like `films/a.mkv=other/b.mkv`; `rtor decode` lists the files")
+        })?;
+        if found.iter().any(|(other, _)| *other == file) {
+            let path = &info.layout.files()[file].path;
+            return Err(Error::input(format!("`--map {shown}` says of `{path}` a second time")));
+        }
+        found.push((file, to.into()));
+    }
+    Ok(found)
+}
+
+/// The file with this path in the torrent, with or without the torrent's name before it, or this number.
+fn file_called(name: &[u8], info: &Info) -> Option<usize> {
+    let name = std::str::from_utf8(name).ok()?;
+    let files = info.layout.files();
+    let inner = |path: &str| Some(path.strip_prefix(&info.name)?.strip_prefix('/')? == name);
+    let by_path = files.iter().position(|file| file.path.as_str() == name);
+    let by_inner = || files.iter().position(|file| inner(file.path.as_str()) == Some(true));
+    let by_number = || name.parse().ok().filter(|number| *number < files.len());
+    by_path.or_else(by_inner).or_else(by_number).filter(|file| info.is_written(*file))
 }
 
 fn written(info: &Info, verdict: &Verdict) -> section::Verify {
@@ -111,14 +170,18 @@ fn written(info: &Info, verdict: &Verdict) -> section::Verify {
     }
 }
 
-fn show(width: usize, verified: &section::Verify) -> String {
+/// Bytes of a file that are to be mended: those that should not be there too.
+fn to_mend(file: &section::File) -> u64 {
+    file.bad_ranges.iter().map(|(from, to)| to - from).sum()
+}
+
+fn show(width: usize, verified: &section::Verify, pieces: &[PieceState]) -> String {
     let mut files: Vec<&section::File> = verified.files.iter().collect();
-    // The worst first: what has most bytes to mend.
-    files.sort_by_key(|file| std::cmp::Reverse(file.length - file.ok_bytes.min(file.length)));
+    // The worst first: what has most bytes to mend, and an empty file that is not there before whole ones.
+    files.sort_by_key(|file| Reverse((to_mend(file), file.state != section::FileState::Ok)));
     let rows = files.iter().take(FILES_SHOWN_MAX).map(|file| {
         let state = format!("{:?}", file.state).to_lowercase();
-        let damaged: u64 = file.bad_ranges.iter().map(|(from, to)| to - from).sum();
-        let (damaged, size) = (table::size(damaged), table::size(file.length));
+        let (damaged, size) = (table::size(to_mend(file)), table::size(file.length));
         vec![state, damaged, size, file.path.clone()]
     });
     let mut text = table::list(width, &["state", "to mend", "size", "path"], &[1, 2], rows);
@@ -126,6 +189,8 @@ fn show(width: usize, verified: &section::Verify) -> String {
         text.push_str(&format!("and {} more: --json has all\n", files.len() - FILES_SHOWN_MAX));
     }
     let section::Verify { ok, bad, missing, of, .. } = verified;
+    text.push('\n');
+    text.push_str(&piece_map::drawn(pieces, width));
     text.push_str(&format!("\n{ok} of {of} pieces whole, {bad} bad, {missing} missing\n"));
     for (what, list) in [("bad", &verified.bad_pieces), ("missing", &verified.missing_pieces)] {
         if !list.is_empty() {

@@ -9,6 +9,7 @@ use super::positioned::read_all_at;
 use super::{DiskError, PieceSource, Presence};
 use crate::torrent::{FileSpan, Info, PieceIndex};
 use rustix::fs::SeekFrom;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 pub struct Place {
     folder: Arc<Folder>,
     paths: Vec<String>,
+    /// Files that lie elsewhere: in which folder, if there is one, and under which name.
+    moved: BTreeMap<usize, (Option<Folder>, String)>,
     info: Arc<Info>,
     handles: Handles,
 }
@@ -27,7 +30,7 @@ impl Place {
     #[must_use]
     pub fn below(folder: Arc<Folder>, info: Arc<Info>) -> Self {
         let paths = info.layout.files().iter().map(|f| f.path.as_str().to_owned()).collect();
-        Self { folder, paths, info, handles: Handles::default() }
+        Self { folder, paths, moved: BTreeMap::new(), info, handles: Handles::default() }
     }
 
     /// Finds finished data: `data` is the file or folder itself, or the folder that holds it;
@@ -58,6 +61,7 @@ impl Place {
         let places = readings.into_iter().map(|paths| Self {
             folder: Arc::clone(&folder),
             paths,
+            moved: BTreeMap::new(),
             info: Arc::clone(&info),
             handles: Handles::default(),
         });
@@ -83,7 +87,15 @@ impl Place {
         }
         let folder = Arc::new(Folder::open(parent)?);
         let paths = vec![name.to_owned(); files.len()];
-        Ok(Self { folder, paths, info, handles: Handles::default() })
+        Ok(Self { folder, paths, moved: BTreeMap::new(), info, handles: Handles::default() })
+    }
+
+    /// Has file `file` at `path`, which the user chose: links on the way to it are followed. If there is
+    /// none it is missing.
+    pub fn move_file(&mut self, file: usize, path: &Path) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let folder = path.parent().and_then(|parent| Folder::open(parent).ok());
+        self.moved.insert(file, (folder, name));
     }
 
     /// The torrent.
@@ -105,7 +117,7 @@ impl Place {
     /// Bytes in file `file` as it is; `None` if it is absent or can't be read.
     #[must_use]
     pub fn length(&self, file: usize) -> Option<u64> {
-        self.folder.length(&self.paths[file]).ok().flatten()
+        self.opened(file).ok()??.metadata().ok().map(|about| about.len())
     }
 
     /// How well the place fits: files that are there count, twice with the right length.
@@ -123,13 +135,22 @@ impl Place {
 
     fn file(&self, file: usize) -> Result<Option<Arc<File>>, DiskError> {
         self.handles.file(file, || {
-            let opened = self.folder.file(&self.paths[file], Access::Read)?;
+            let opened = self.opened(file)?;
             if let Some(file) = &opened {
                 // Only advice: a larger read-ahead.
                 let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
             }
             Ok(opened)
         })
+    }
+
+    fn opened(&self, file: usize) -> Result<Option<File>, DiskError> {
+        match self.moved.get(&file) {
+            None => self.folder.file(&self.paths[file], Access::Read),
+            Some((folder, name)) => {
+                folder.as_ref().map_or(Ok(None), |folder| folder.file(name, Access::Read))
+            }
+        }
     }
 
     fn presence_of(&self, span: &FileSpan) -> Presence {
