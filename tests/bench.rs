@@ -166,3 +166,37 @@ exec {rtor} "$@""#
     let table = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(table.contains("up 2 MB/s") && table.contains("FAIL"), "{table}");
 }
+
+/// `scripts/bench-verify` with rtor alone, on three files.
+fn verify(rtor: &Path, json: &Path) -> Output {
+    Command::new(project("scripts/bench-verify"))
+        .args(["--no-build", "--others", "", "--size", "3MiB", "--files", "3", "--rounds", "2"])
+        .args(["--piece", "256KiB", "--json"])
+        .arg(json)
+        .arg("--rtor")
+        .arg(rtor)
+        .output()
+        .expect("the script starts")
+}
+
+#[test]
+fn verifying_is_measured_in_rounds() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let json = folder.path().join("verify.json");
+    let ran = verify(Path::new(env!("CARGO_BIN_EXE_rtor")), &json);
+    assert!(ran.status.success(), "{}", said(&ran));
+    let document: Value =
+        serde_json::from_slice(&fs::read(json).expect("it was written")).expect("it is JSON");
+    let rounds = document["rounds"].as_array().expect("rounds");
+    assert_eq!(rounds.len(), 2, "{document}");
+    assert!(rounds.iter().all(|round| round["rtor"]["wall_s"].as_f64() > Some(0.0)), "{document}");
+}
+
+#[test]
+fn who_says_that_all_is_well_without_a_look_ends_the_bench() {
+    let rtor = env!("CARGO_BIN_EXE_rtor");
+    let (folder, blind) = impostor(&format!(r#"[ "$1" = verify ] || exec {rtor} "$@""#));
+    let ran = verify(&blind, &folder.path().join("verify.json"));
+    assert_eq!(ran.status.code(), Some(1), "{}", said(&ran));
+    assert!(said(&ran).contains("rtor did not find a changed byte"), "{}", said(&ran));
+}
