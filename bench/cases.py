@@ -4,6 +4,7 @@ A case is written as `name:key=value,..`, on the command line too (`docs/BENCH.m
 
     far:peers=1x500Mbit@200ms,size=512MiB
     stall:peers=4x20MiB!4MiB+1x20MiB,size=256MiB
+    seed:leeches=8,size=1GiB
 """
 
 import re
@@ -15,6 +16,10 @@ import quantity
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 # Addresses that the bench gives out; each seeder may need two.
 PEERS_MAX = 1000
+# For how long idle leeches are watched.
+IDLE_MS_MAX = 600_000
+# After leeches came and before they are watched: what a seeder does when somebody comes is over.
+SETTLE_S = 2
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,11 @@ class Case:
     dht: int = 0
     # Everybody speaks nothing but RC4.
     rc4: bool = False
+    # With leeches the clients seed: so many ask each of them, and take so many bytes together, or
+    # are idle for a while.
+    leeches: int = 0
+    takes: int = 0
+    idle_s: float = 0
     # Who limits the rates: the seeders themselves, or the line to them.
     limited_by: str = "seeder"
     says: str = ""
@@ -56,13 +66,18 @@ class Case:
     targets: tuple[tuple[str, float, str], ...] = ()
     text: str = field(default="", compare=False)
 
+    @property
+    def settle_s(self):
+        """How long leeches that are to be idle are left alone first."""
+        return SETTLE_S if self.idle_s else 0
+
     def ideal_seconds(self):
         """The least time in which these peers can send this content; None if nothing limits them.
 
         The smallest t for which the sum of min(rate * t, what the peer sends before it stalls)
         reaches the size. With no stalls: size / sum of the rates.
         """
-        if any(peer.sends(1) == float("inf") for peer in self.peers):
+        if self.leeches or any(peer.sends(1) == float("inf") for peer in self.peers):
             return None
         low, high = 0.0, 1.0
         while sum(peer.sends(high) for peer in self.peers) < self.size:
@@ -137,6 +152,26 @@ BUILT_IN = [
         "one unlimited local seeder that speaks RC4 alone",
         (("cpu_s_per_gib", 2.5, "one-seeder"),),
     ),
+    (
+        "seed-one:leeches=1,size=1GiB,piece=1MiB",
+        "one leech of one seed",
+        (("cpu_s_per_gib", 1.0, "others"),),
+    ),
+    (
+        "seed-many:leeches=8,size=1GiB,piece=1MiB,takes=2GiB",
+        "8 leeches of one seed",
+        (("cpu_s_per_gib", 1.0, "others"),),
+    ),
+    (
+        "seed-crowd:leeches=500,size=1GiB,piece=1MiB,takes=2GiB",
+        "500 leeches of one seed",
+        (("cpu_s_per_gib", 1.0, "others"),),
+    ),
+    (
+        "seed-idle:leeches=500,size=1GiB,piece=1MiB,idle=20s",
+        "500 leeches of one seed that want nothing",
+        (),
+    ),
 ]
 
 # One group of `peers=`: how many, how fast, and what is wrong with them.
@@ -163,7 +198,27 @@ def peers_of(text, round_trip_ms):
     return tuple(found)
 
 
-KEYS = ("peers", "size", "piece", "files", "memory", "delay", "limit", "dht", "encryption")
+KEYS = (
+    ("peers", "size", "piece", "files", "memory", "delay", "limit", "dht", "encryption")
+    + ("leeches", "takes", "idle")
+)
+
+
+def leeches_of(text, values, size):
+    """How many leeches there are, what they take together, and how long they are idle instead."""
+    other = [key for key in values if key not in ("leeches", "takes", "idle", "size", "piece")]
+    if other:
+        raise ValueError(f"`{text}`: with `leeches`, `{other[0]}` means nothing")
+    leeches = values["leeches"]
+    if not leeches.isdecimal() or not 1 <= int(leeches) <= PEERS_MAX:
+        raise ValueError(f"`leeches={leeches}`: 1 to {PEERS_MAX}")
+    if "idle" in values and "takes" in values:
+        raise ValueError(f"`{text}`: who is idle takes nothing")
+    idle_ms = quantity.milliseconds(values["idle"]) if "idle" in values else 0
+    if "idle" in values and not 1 <= idle_ms <= IDLE_MS_MAX:
+        raise ValueError(f"`idle={values['idle']}`: up to {IDLE_MS_MAX // 1000}s")
+    takes = quantity.size(values["takes"]) if "takes" in values else size
+    return int(leeches), 0 if idle_ms else takes, idle_ms / 1000
 
 
 def parse(text, says="", targets=()):
@@ -177,10 +232,10 @@ def parse(text, says="", targets=()):
         if key not in KEYS or not equals:
             raise ValueError(f"`{pair}` is nothing that a case has")
         values[key] = value
-    if "peers" not in values:
-        raise ValueError(f"`{text}` has no `peers`")
+    if "peers" not in values and "leeches" not in values:
+        raise ValueError(f"`{text}` has no `peers`, and no `leeches`")
     round_trip_ms = quantity.milliseconds(values["delay"]) if "delay" in values else 0
-    peers = peers_of(values["peers"], round_trip_ms)
+    peers = peers_of(values["peers"], round_trip_ms) if "peers" in values else ()
     away = any(peer.round_trip_ms for peer in peers)
     limited_by = values.get("limit", "line" if away else "seeder")
     if limited_by not in ("seeder", "line"):
@@ -195,6 +250,9 @@ def parse(text, says="", targets=()):
     files = values.get("files", "1")
     if not files.isdecimal() or not 1 <= int(files) <= size:
         raise ValueError(f"`files={files}` of {size} bytes")
+    leeches, takes, idle_s = 0, 0, 0
+    if "leeches" in values:
+        leeches, takes, idle_s = leeches_of(text, values, size)
     dht = values.get("dht", "0")
     if not dht.isdecimal() or int(dht) > PEERS_MAX:
         raise ValueError(f"`dht={dht}`: a number of nodes")
@@ -209,6 +267,9 @@ def parse(text, says="", targets=()):
         memory=values.get("memory"),
         dht=int(dht),
         rc4=encryption == "rc4",
+        leeches=leeches,
+        takes=takes,
+        idle_s=idle_s,
         limited_by=limited_by,
         says=says,
         targets=targets,

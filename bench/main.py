@@ -20,6 +20,7 @@ import clients
 import measure
 import quantity
 import report
+import seeding
 import swarm
 from content import Content
 
@@ -28,12 +29,15 @@ from content import Content
 TIMEOUT_IDEALS = 15
 TIMEOUT_S = 30
 TIMEOUT_S_PER_GIB = 240
+# A seeder that has not given everything by then is measured by what it gave.
+SEEDING_S = 30
 
 
 @dataclasses.dataclass
 class Tools:
     rtor: Path
     relay: Path
+    sink: Path
     python: Path
     rqbit: Path
     aria2: str
@@ -57,6 +61,7 @@ def main():
     tools = Tools(
         rtor=args.rtor or root / "target/release/rtor",
         relay=args.relay or root / "target/release/rtor-relay",
+        sink=args.sink or root / "target/release/rtor-sink",
         python=root / ".parts/venv/bin/python",
         rqbit=root / ".parts/rqbit/bin/rqbit",
         aria2=shutil.which("aria2c") or "aria2c",
@@ -90,6 +95,7 @@ def arguments():
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
     parser.add_argument("--rtor", type=Path, metavar="FILE", help="this program, not the release build")
     parser.add_argument("--relay", type=Path, metavar="FILE", help="this relay, likewise")
+    parser.add_argument("--sink", type=Path, metavar="FILE", help="these leeches, likewise")
     parser.add_argument("--no-build", action="store_true", help="build and install nothing first")
     parser.add_argument("--list", action="store_true", help="print the cases, run nothing")
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
@@ -128,7 +134,9 @@ class Bench:
 
     def run(self, chosen):
         swarm.furnish(
-            max(len(case.peers) for case in chosen), max(case.dht for case in chosen)
+            max(len(case.peers) for case in chosen),
+            max(case.dht for case in chosen),
+            max(case.leeches or 1 for case in chosen),
         )
         self.tracker = swarm.Tracker()
         document = self.about()
@@ -142,7 +150,8 @@ class Bench:
             for nth in range(self.args.rounds):
                 at = nth % max(len(able), 1)
                 for client in able[at:] + able[:at]:
-                    each = {"round": nth + 1, **self.once(case, content, client)}
+                    once = self.once_seeding if case.leeches else self.once
+                    each = {"round": nth + 1, **once(case, content, client)}
                     say(f"  round {nth + 1}, {report.line(each)}")
                     rounds.append(each)
             names = [client.name for client in able]
@@ -186,9 +195,25 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         return each
 
+    def once_seeding(self, case, content, client):
+        """One client as a seeder, once."""
+        folder = self.folder / client.name
+        folder.mkdir(parents=True)
+        self.tracker.lists([])
+        job = seeding.Job(content, folder, self.tools)
+        load = os.getloadavg()[0]
+        each, said = seeding.run(case, client.name, job, self.timeout_s(case))
+        each |= {"client": client.name, "load_before": load, "leeches": said}
+        if each["fault"]:
+            each["stderr"] = (folder / "stderr").read_text(errors="replace")[-2000:]
+        shutil.rmtree(folder, ignore_errors=True)
+        return each
+
     def timeout_s(self, case):
         if self.args.timeout:
             return self.args.timeout
+        if case.leeches:
+            return SEEDING_S
         ideal = case.ideal_seconds()
         if ideal is None:
             return TIMEOUT_S + TIMEOUT_S_PER_GIB * case.size / quantity.GIB
@@ -234,6 +259,8 @@ def figures(case, measured, carried):
 
 def can(client, case):
     """Whether a client can do what the case is about."""
+    if case.leeches:
+        return client.name in seeding.COMMANDS
     return (not case.dht or client.magnet) and (not case.rc4 or client.encrypts)
 
 
@@ -244,10 +271,13 @@ def written(case, rounds, names, verdicts):
         "size_bytes": case.size,
         "piece_bytes": case.piece,
         "files": case.files,
+        "leeches": case.leeches,
+        "takes_bytes": case.takes,
+        "idle_s": case.idle_s,
         "ideal_s": case.ideal_seconds(),
         "targets": [{"text": text, "met": met} for text, met in verdicts],
         "medians": {
-            name: {key: report.value(rounds, name, key) for key, _, _ in report.MEASURES}
+            name: {key: report.value(rounds, name, key) for key, _, _ in report.measures(case)}
             for name in names
         },
         "rounds": rounds,

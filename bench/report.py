@@ -13,12 +13,26 @@ MEASURES = [
     ("rss_mib", "RSS MiB", 0),
     ("sent_ratio", "sent / size", 3),
 ]
+# Of a seeder with busy leeches, and with idle ones.
+MEASURES_OF_SEEDING = [
+    ("cpu_s_per_gib", "CPU s/GiB", 3),
+    ("wall_s_per_gib", "wall s/GiB", 2),
+    ("rss_mib", "RSS MiB", 0),
+]
+MEASURES_OF_IDLING = [("cpu_ms_per_s", "CPU ms/s", 2), ("rss_mib", "RSS MiB", 0)]
 NAMES = {
     "cpu_s_per_gib": "CPU s/GiB",
     "wall_s": "wall s",
     "wall_ideal": "wall / ideal",
     "rss_mib": "peak RSS MiB",
 }
+
+
+def measures(case):
+    """What the rounds of a case have."""
+    if case.leeches:
+        return MEASURES_OF_IDLING if case.idle_s else MEASURES_OF_SEEDING
+    return MEASURES
 
 
 def good(rounds, client):
@@ -42,8 +56,10 @@ def cell(rounds, client, measure, digits):
 
 def table(case, rounds, clients):
     """Heading and rows of one case."""
-    columns = [(key, head, digits) for key, head, digits in MEASURES]
-    if case.dht:
+    columns = measures(case)
+    if case.leeches:
+        pass
+    elif case.dht:
         # Nothing but this was to be had.
         columns = [column for column in columns if column[0] in ("wall_s", "rss_mib")]
     elif case.ideal_seconds() is None:
@@ -96,7 +112,12 @@ def titled(case):
     ideal = case.ideal_seconds()
     parts = [case.says or case.name, quantity.shown(case.size)]
     parts.append(f"pieces of {quantity.shown(case.piece)}")
-    parts.append("nothing limits it" if ideal is None else f"ideal {ideal:.2f} s")
+    if case.idle_s:
+        parts.append(f"{case.idle_s:g} s")
+    elif case.leeches:
+        parts.append(f"{quantity.shown(case.takes)} taken")
+    else:
+        parts.append("nothing limits it" if ideal is None else f"ideal {ideal:.2f} s")
     return f"{case.name}: {', '.join(parts)}"
 
 
@@ -145,7 +166,9 @@ def line(each):
     """One round, as it ends."""
     if each["fault"]:
         return f"{each['client']}: {each['fault']}"
-    ideal = "" if each["wall_ideal"] is None else f", {each['wall_ideal']:.2f} x ideal"
+    if each.get("cpu_ms_per_s") is not None:
+        return f"{each['client']}: CPU {each['cpu_ms_per_s']:.2f} ms/s, RSS {each['rss_mib']:.0f} MiB"
+    ideal = "" if each.get("wall_ideal") is None else f", {each['wall_ideal']:.2f} x ideal"
     return (
         f"{each['client']}: {each['wall_s']:.2f} s{ideal}, CPU {each['cpu_s_per_gib']:.2f} s/GiB, "
         f"RSS {each['rss_mib']:.0f} MiB"

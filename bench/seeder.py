@@ -1,7 +1,7 @@
 """Seeders in one process: a libtorrent session an address, each with its own upload limit.
 
     seeder.py '{"torrent": "x.torrent", "data": "dir", "seeders": [["10.77.2.1:7000", 1048576], ..],
-                "rc4": false}'
+                "rc4": false, "connections": 200}'
 
 Prints `ready` when all listen, and ends when its stdin does, with one line of JSON: what each sent.
 They trust their content (`no_verify_files`), as it was hashed when the torrent was made; else the
@@ -40,6 +40,7 @@ def seeder(addr, bytes_per_second):
             "rate_limit_ip_overhead": False,
             "upload_rate_limit": bytes_per_second,
             "alert_mask": 0,
+            **({"connections_limit": job["connections"]} if "connections" in job else {}),
             **(PUNCTUAL if bytes_per_second else {}),
             **(RC4_ONLY if job["rc4"] else {}),
         }

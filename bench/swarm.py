@@ -3,6 +3,7 @@ the lines to them. All of it is made anew for each run, so no client meets what 
 """
 
 import json
+import select
 import subprocess
 import sys
 import threading
@@ -23,12 +24,13 @@ PATIENCE_S = 60
 
 
 def host(kind, nth):
-    """10.77.10.x are the lines, 10.77.20.x the seeders behind them, 10.77.30.x nodes of a DHT."""
+    """10.77.10.x are the lines, 10.77.20.x the seeders behind them, 10.77.30.x nodes of a DHT,
+    10.77.40.x the leeches of a seeder under test."""
     third, fourth = divmod(nth, 250)
     return f"10.77.{kind * 10 + third}.{fourth + 1}"
 
 
-def furnish(peers_max, nodes_max):
+def furnish(peers_max, nodes_max, leeches_max):
     """Gives `lo` its addresses. Transmission refuses peers on 127.0.0.0/8.
 
     One subnet, so that a socket bound to no address speaks as the first of them.
@@ -36,8 +38,14 @@ def furnish(peers_max, nodes_max):
     hosts = ["10.77.0.1", TRACKER[0]]
     hosts += [host(kind, nth) for nth in range(peers_max) for kind in (1, 2)]
     hosts += [host(3, nth) for nth in range(nodes_max)]
+    hosts += [host(4, nth) for nth in range(leeches_max)]
     lines = ["link set lo up"] + [f"addr add {each}/16 dev lo" for each in hosts]
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+
+def readable(file, timeout_s):
+    """Whether there is something to be read, or its end, within this time."""
+    return bool(select.select([file], [], [], timeout_s)[0])
 
 
 class Tracker:

@@ -14,14 +14,19 @@ use std::process::{Command, Output};
 const CASE: &str = "odd:peers=1x16MiB@4ms+1x8MiB^1MiB+1x8MiB?,size=8MiB,piece=256KiB,files=9";
 
 fn bench(rtor: &Path, more: &[&str]) -> Output {
-    let relay = Path::new(env!("CARGO_BIN_EXE_rtor")).with_file_name("rtor-relay");
-    assert!(relay.exists(), "`{}` is missing: cargo build --workspace", relay.display());
+    let [relay, sink] = ["rtor-relay", "rtor-sink"].map(|name| {
+        let path = Path::new(env!("CARGO_BIN_EXE_rtor")).with_file_name(name);
+        assert!(path.exists(), "`{}` is missing: cargo build --workspace", path.display());
+        path
+    });
     Command::new(project("scripts/bench"))
         .arg("--no-build")
         .arg("--rtor")
         .arg(rtor)
         .arg("--relay")
         .arg(relay)
+        .arg("--sink")
+        .arg(sink)
         .args(more)
         .output()
         .expect("the script starts")
@@ -96,6 +101,43 @@ fn a_run_has_every_figure() {
 }
 
 #[test]
+fn a_seeder_is_measured_with_busy_leeches_and_with_idle_ones() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let json = folder.path().join("bench.json");
+    let busy = "busy:leeches=3,size=8MiB,piece=256KiB,takes=24MiB";
+    let idle = "idle:leeches=20,size=8MiB,piece=256KiB,idle=300ms";
+    let cases = ["--case", busy, "--case", idle, "--json", json.to_str().expect("UTF-8")];
+    let rtor = Path::new(env!("CARGO_BIN_EXE_rtor"));
+    let chosen = ["--clients", "rtor,libtorrent", "--rounds", "1"];
+    let ran = bench(rtor, &[&cases[..], &chosen].concat());
+    assert!(ran.status.success(), "{}", said(&ran));
+    let document: Value =
+        serde_json::from_slice(&fs::read(json).expect("it was written")).expect("it is JSON");
+    let rounds = |case: usize| document["cases"][case]["rounds"].as_array().expect("rounds");
+    let has = |round: &Value, figures: &[&str]| {
+        assert_eq!(round["fault"], Value::Null, "{round}");
+        for figure in figures {
+            assert!(round[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {round}");
+        }
+    };
+    assert_eq!((rounds(0).len(), rounds(1).len()), (2, 2));
+    for round in rounds(0) {
+        has(round, &["wall_s_per_gib", "cpu_s_per_gib", "rss_mib"]);
+        let leeches = &round["leeches"];
+        assert!(leeches["taken_bytes"].as_u64() >= Some(24 * MIB), "{round}");
+        let odd = ["stray_blocks", "wrong_parts"].map(|key| leeches[key].as_u64());
+        assert_eq!((&leeches["served"], odd), (&3.into(), [Some(0); 2]), "{round}");
+    }
+    for round in rounds(1) {
+        has(round, &["rss_mib"]);
+        // Whoever wakes twice a second may have slept all the while.
+        assert!(round["cpu_ms_per_s"].as_f64().is_some(), "{round}");
+        let leeches = &round["leeches"];
+        assert_eq!((&leeches["ready"], &leeches["taken_bytes"]), (&20.into(), &0.into()));
+    }
+}
+
+#[test]
 fn a_result_that_differs_ends_the_bench() {
     let (_folder, nothing) = impostor(r#"echo "rtor 1.0""#);
     let ran = bench(&nothing, &["--clients", "rtor", "--rounds", "1", "--case", CASE]);
@@ -124,6 +166,9 @@ fn a_case_that_is_none_is_refused_in_one_sentence() {
         ("x:peers=1x0MiB", "`0mib` is no rate"),
         ("x:peers=1x1MiB,piece=3MiB", "`piece=3MiB`: a power of two"),
         ("x:peers=1x1MiB,size=5,files=6", "`files=6` of 5 bytes"),
+        ("x:leeches=1,peers=1xmax", "with `leeches`, `peers` means nothing"),
+        ("x:leeches=0", "`leeches=0`: 1 to 1000"),
+        ("x:leeches=1,takes=1MiB,idle=1s", "who is idle takes nothing"),
     ] {
         let ran = bench(Path::new("/nowhere"), &["--list", "--case", case]);
         assert_eq!(ran.status.code(), Some(1), "{case}");
