@@ -211,8 +211,10 @@ impl Disk {
             Asked::There(data) => return Some(data),
             Asked::Waits => {}
             Asked::Read { offset, length } => {
+                let into = self.read_ahead.buffer(length);
+                shared.memory.give_load(self.read_ahead.make_room());
                 shared.memory.take_load(u64::from(length));
-                self.workers.give(Job::Read { piece, offset, length });
+                self.workers.give(Job::Read { piece, offset, into });
             }
         }
         None

@@ -3,17 +3,22 @@
 //! Who asks for a block asks for the next one soon, and so do others: a part of
 //! [`PART_LENGTH`] (less, if memory is short) is read at once, and blocks are slices of it, by reference. One trip to a
 //! worker serves sixteen blocks, and a block that hundreds ask for is read once. The parts that
-//! nobody asked for longest make room. Those whose blocks lie in sockets' queues live on there.
+//! nobody asked for longest make room. Those whose blocks lie in sockets' queues live on there; what
+//! the others lay in is read into again, as asking for memory and clearing it cost a sixth of all that
+//! giving costs.
 
 use super::DiskError;
 use crate::torrent::{BLOCK_LENGTH, PieceIndex};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::collections::BTreeMap;
 
 /// Bytes that are read at once.
 pub(super) const PART_LENGTH: u32 = 256 << 10;
 /// Bytes that are kept at the most; the budget may allow less.
 pub(super) const KEPT_BYTES_MAX: u64 = 16 << 20;
+/// Buffers that wait to be read into again: one for so many parts that are kept. As many parts come
+/// as go, but several may be on their way.
+const SPARE_ONE_OF: u64 = 8;
 
 /// What a block is a part of: the number of a part of a piece.
 type Key = (PieceIndex, u32);
@@ -57,6 +62,9 @@ pub(super) struct ReadAhead {
     kept_max: u64,
     /// Bytes of parts that were dropped and not yet told.
     dropped: u64,
+    /// What dropped parts lay in, not told either.
+    spare: Vec<BytesMut>,
+    spare_max: usize,
 }
 
 impl ReadAhead {
@@ -74,6 +82,8 @@ impl ReadAhead {
             kept: 0,
             kept_max,
             dropped: 0,
+            spare: Vec::new(),
+            spare_max: (kept_max / u64::from(part_length) / SPARE_ONE_OF) as usize,
         }
     }
 
@@ -109,6 +119,14 @@ impl ReadAhead {
                 Asked::Read { offset: begins, length: ends - begins }
             }
         }
+    }
+
+    /// What a part of `length` bytes is to be read into; whatever stands there now.
+    pub(super) fn buffer(&mut self, length: u32) -> BytesMut {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        self.dropped += buffer.len() as u64;
+        buffer.resize(length as usize, 0);
+        buffer
     }
 
     /// A part was read, or could not be: the blocks that waited for it. Those that lie beyond its
@@ -149,8 +167,13 @@ impl ReadAhead {
     fn drop_part(&mut self, key: Key) {
         if let Some(Part::There { data, asked }) = self.parts.remove(&key) {
             self.kept -= data.len() as u64;
-            self.dropped += data.len() as u64;
             self.by_age.remove(&asked);
+            let bytes = data.len() as u64;
+            // Not while a block of it waits in a socket's queue.
+            match data.try_into_mut() {
+                Ok(buffer) if self.spare.len() < self.spare_max => self.spare.push(buffer),
+                _ => self.dropped += bytes,
+            }
         }
     }
 }
@@ -222,6 +245,38 @@ mod tests {
         assert_eq!(read(&mut parts, 4), (true, u64::from(PART_LENGTH)));
         assert_eq!(read(&mut parts, 0), (false, 0), "it was asked for of late");
         assert_eq!(read(&mut parts, 1), (true, u64::from(PART_LENGTH)));
+    }
+
+    #[test]
+    fn what_no_block_lies_in_is_read_into_again_and_counts_until_then() {
+        let mut parts = ReadAhead::new(u64::from(16 * PART_LENGTH));
+        let part = u64::from(PART_LENGTH);
+        // What stood in its buffer, its block, and the bytes that are no longer kept.
+        let mut read = |number: u8| {
+            let offset = u32::from(number) * PART_LENGTH;
+            let asked = parts.ask(1, piece(0), offset, BLOCK, 8 * MIB);
+            assert!(matches!(asked, Asked::Read { .. }));
+            let mut buffer = parts.buffer(PART_LENGTH);
+            let stood = buffer[0];
+            buffer.fill(number + 1);
+            let mut blocks = parts.read(piece(0), offset, Ok(buffer.freeze()));
+            let block = blocks.pop().and_then(|(_, data)| data).expect("it was read");
+            (stood, block, parts.make_room())
+        };
+        let waits_in_a_queue = read(0).1;
+        for number in 1..16 {
+            let (stood, _, left) = read(number);
+            assert_eq!((stood, left), (0, 0));
+        }
+        let mut next = |number| {
+            let (stood, block, left) = read(number);
+            assert_eq!(block[..], [number + 1; BLOCK as usize]);
+            (stood, left)
+        };
+        assert_eq!(next(16), (0, part), "a block of the first waits");
+        assert_eq!(next(17), (0, 0), "the second is spare");
+        assert_eq!(next(18), (2, part), "it is read into again, and the third is spare");
+        assert_eq!(waits_in_a_queue[..], [1; BLOCK as usize]);
     }
 
     #[test]

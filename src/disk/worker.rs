@@ -11,7 +11,7 @@ use super::sha1_lanes::{self, Sha1Lanes};
 use super::store::{Store, Whole};
 use super::{DiskError, Done, PieceSource as _};
 use crate::torrent::{BLOCK_LENGTH, Block, PieceHashes, PieceIndex};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -24,8 +24,8 @@ pub(super) enum Job {
     Spill { piece: PieceIndex, blocks: Vec<(Block, Bytes)> },
     /// Remove the piece's partial file.
     Forget { piece: PieceIndex },
-    /// Read a part of a stored piece.
-    Read { piece: PieceIndex, offset: u32, length: u32 },
+    /// Read a part of a stored piece: as much as `into` has.
+    Read { piece: PieceIndex, offset: u32, into: BytesMut },
     /// Say when all before is done.
     Park,
 }
@@ -200,9 +200,9 @@ impl Shared {
                 Ok(()) => return,
                 Err(error) => Err(error),
             },
-            Job::Read { piece, offset, length } => {
-                let mut bytes = vec![0; length as usize];
-                let result = self.store.read(piece, offset, &mut bytes).map(|()| bytes.into());
+            Job::Read { piece, offset, mut into } => {
+                let length = into.len() as u32;
+                let result = self.store.read(piece, offset, &mut into).map(|()| into.freeze());
                 Ok(Done::Read { piece, offset, length, result })
             }
             Job::Park => Ok(Done::Parked),
