@@ -58,6 +58,8 @@ class Case:
     leeches: int = 0
     takes: int = 0
     idle_s: float = 0
+    # What the seeders are: libtorrent, or `rtor seed`.
+    seeder: str = "libtorrent"
     # Who limits the rates: the seeders themselves, or the line to them.
     limited_by: str = "seeder"
     says: str = ""
@@ -200,7 +202,7 @@ def peers_of(text, round_trip_ms):
 
 KEYS = (
     ("peers", "size", "piece", "files", "memory", "delay", "limit", "dht", "encryption")
-    + ("leeches", "takes", "idle")
+    + ("seeder", "leeches", "takes", "idle")
 )
 
 
@@ -243,6 +245,9 @@ def parse(text, says="", targets=()):
     encryption = values.get("encryption", "none")
     if encryption not in ("none", "rc4"):
         raise ValueError(f"`encryption={encryption}`: `none` or `rc4`")
+    seeder = values.get("seeder", "libtorrent")
+    if seeder not in ("libtorrent", "rtor"):
+        raise ValueError(f"`seeder={seeder}`: `libtorrent` or `rtor`")
     piece = quantity.size(values.get("piece", "1MiB"))
     if piece < 16 * 1024 or piece & (piece - 1):
         raise ValueError(f"`piece={values['piece']}`: a power of two, 16KiB or more")
@@ -267,6 +272,7 @@ def parse(text, says="", targets=()):
         memory=values.get("memory"),
         dht=int(dht),
         rc4=encryption == "rc4",
+        seeder=seeder,
         leeches=leeches,
         takes=takes,
         idle_s=idle_s,

@@ -158,6 +158,9 @@ class Swarm:
             if peer.drop_after is not None:
                 link.append(f"drop_after={peer.drop_after}")
             links += ["--link", ",".join(link)]
+        if case.seeder == "rtor":
+            self.start_rtor(case, content, tools, seeders)
+            seeders = []
         for first in range(0, len(seeders), SEEDERS_A_PROCESS):
             job = {
                 "torrent": str(content.torrent),
@@ -171,6 +174,17 @@ class Swarm:
         for part in self.parts:
             part.ready()
         tracker.lists(listed)
+
+    def start_rtor(self, case, content, tools, seeders):
+        for seeder in seeders:
+            job = {
+                "rtor": str(tools.rtor),
+                "torrent": str(content.torrent),
+                "data": str(content.folder),
+                "seeder": seeder,
+                "rc4": case.rc4,
+            }
+            self.start([tools.python, str(HERE / "rtor_seeder.py"), json.dumps(job)])
 
     def start_dht(self, case, content, tools):
         job = {
