@@ -123,7 +123,7 @@ def rows_of(rates):
 
 def measure(args, rows, scratch, folder):
     """Runs all rows; how many were missed by rtor."""
-    swarm.furnish(PEERS, 0)
+    swarm.furnish(PEERS, 0, 0)
     # As a network card has it: what is sent and acknowledged comes in parts of that.
     subprocess.run(["ip", "link", "set", "lo", "mtu", "1500"], check=True)
     tracker = swarm.Tracker()
