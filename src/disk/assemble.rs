@@ -1,8 +1,10 @@
 //! Assembly: pieces to files.
 //!
-//! Pieces are read once, hashed while they pass, and written to every wanted file that they have
-//! a part of, on all cores, a chunk at a time: a piece of 512 MiB costs no more memory than one of
-//! 16 KiB. What turns out wrong is zeroed again. A file is built under a temporary name beside its
+//! All cores hash pieces, one each. One that lies in a file as it is, and is right, is copied from
+//! there by the system, without a way through us (`transfer`), and looked at once more: whether that
+//! file is still what was hashed. One that lies in parts is hashed while it passes. Either way a piece
+//! of 512 MiB costs no more memory than one of 16 KiB, and what turns out wrong becomes a hole again.
+//! A file is built under a temporary name beside its
 //! target and takes its place only when it is whole, or when the user wants holes filled; one that
 //! can't become whole is not begun. What lies there already is replaced only by force, and adopted
 //! if it is the same.
@@ -13,11 +15,14 @@ use super::folder::{Access, Folder};
 use super::handles::Handles;
 use super::positioned::{read_all_at, write_all_at};
 use super::store::{CHUNK_LENGTH, chunks};
-use super::{DiskError, PieceSource, Presence};
+use super::transfer::transfer;
+use super::tree::State;
+use super::{DiskError, Lying, PieceSource, Presence};
 use crate::torrent::{FileSpan, Info, PieceIndex};
 use rayon::prelude::*;
+use rustix::fs::FallocateFlags;
 use std::fs::File;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -153,7 +158,7 @@ impl Site<'_> {
         pieces.map(|pieces| pieces.into_iter().collect()).transpose()
     }
 
-    /// Reads and hashes a piece and writes its `spans`; whether it was whole.
+    /// Hashes a piece and copies its `spans`; whether it was whole.
     fn copy(
         &self,
         piece: PieceIndex,
@@ -163,6 +168,57 @@ impl Site<'_> {
         if !self.job.seems_there(piece) {
             return Ok(false);
         }
+        match self.job.source.lying(piece) {
+            Some(lying) => self.transfer(piece, &lying, spans, buffer),
+            None => self.write_through(piece, spans, buffer),
+        }
+    }
+
+    /// Hashes a piece where it lies and, if it is right, has it copied from there.
+    fn transfer(
+        &self,
+        piece: PieceIndex,
+        lying: &Lying,
+        spans: &[FileSpan],
+        buffer: &mut [u8],
+    ) -> Result<bool, DiskError> {
+        let info = self.job.info;
+        let before = State::now(&lying.file).ok();
+        let mut check = info.pieces.check(piece);
+        for chunk in chunks(info.layout.piece_size(piece)) {
+            let bytes = &mut buffer[..chunk.len()];
+            if read_all_at(&lying.file, lying.offset + u64::from(chunk.start), bytes).is_err() {
+                return Ok(false);
+            }
+            check.update(bytes);
+        }
+        if !check.matches() {
+            return Ok(false);
+        }
+        for span in spans {
+            let from = lying.offset + u64::from(span.within.start);
+            let target = self.building(span.file)?;
+            match transfer(&lying.file, from, &target, span.offset, u64::from(span.length())) {
+                Err(why) if why.kind() != io::ErrorKind::UnexpectedEof => {
+                    return Err(self.refused(span.file, why));
+                }
+                // Cut meanwhile: seen below.
+                _ => {}
+            }
+        }
+        if before.is_none() || before != State::now(&lying.file).ok() {
+            return self.blank(spans).map(|()| false);
+        }
+        Ok(true)
+    }
+
+    /// Hashes a piece while it is read and written.
+    fn write_through(
+        &self,
+        piece: PieceIndex,
+        spans: &[FileSpan],
+        buffer: &mut [u8],
+    ) -> Result<bool, DiskError> {
         let info = self.job.info;
         let mut check = info.pieces.check(piece);
         for chunk in chunks(info.layout.piece_size(piece)) {
@@ -186,10 +242,15 @@ impl Site<'_> {
         }
     }
 
-    /// Makes what was written of a piece zeros again.
+    /// Makes what was written of a piece a hole again, or zeros where there are no holes.
     fn blank(&self, spans: &[FileSpan]) -> Result<(), DiskError> {
         for span in spans {
-            self.paint(span.file, span.offset..span.offset + u64::from(span.length()), 0)?;
+            let file = self.building(span.file)?;
+            let (from, length) = (span.offset, u64::from(span.length()));
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            if rustix::fs::fallocate(&*file, hole, from, length).is_err() {
+                self.paint(span.file, from..from + length, 0)?;
+            }
         }
         Ok(())
     }
@@ -207,7 +268,11 @@ impl Site<'_> {
 
     fn write(&self, file: usize, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         write_all_at(&*self.building(file)?, offset, vec![IoSlice::new(bytes)])
-            .map_err(|e| DiskError::system("write", self.folder.at(self.target(file)), e))
+            .map_err(|e| self.refused(file, e))
+    }
+
+    fn refused(&self, file: usize, why: io::Error) -> DiskError {
+        DiskError::system("write", self.folder.at(self.target(file)), why)
     }
 
     /// Puts the files in their places: what became of each.

@@ -57,8 +57,8 @@ pub enum DiskError {
         /// Files in the torrent.
         files: usize,
     },
-    /// A pattern for piece files that names no piece, or two.
-    #[error("the pattern `{0}` does not have exactly one `{{index}}`")]
+    /// A pattern for files of pieces that names no piece, or two, or a path.
+    #[error("`{0}` is no pattern of a file's name with `{{index}}` in it once")]
     Pattern(String),
     /// A worker thread ended by a bug of ours.
     #[error("a disk worker stopped unexpectedly")]
@@ -129,6 +129,9 @@ mod tests {
         assert!(error.is_input());
         assert_eq!(error.hint(), Some("--force replaces it"));
         let pattern = DiskError::Pattern("x".into());
-        assert_eq!(pattern.to_string(), "the pattern `x` does not have exactly one `{index}`");
+        assert_eq!(
+            pattern.to_string(),
+            "`x` is no pattern of a file's name with `{index}` in it once"
+        );
     }
 }

@@ -12,6 +12,7 @@
     reason = "an I/O room: files are what it is about, and its workers are threads"
 )]
 
+mod adopt;
 pub mod assemble;
 mod buffer;
 pub mod check;
@@ -20,11 +21,14 @@ mod file_store;
 mod folder;
 mod handles;
 pub mod hash_tree;
+mod in_order;
+mod layered;
 mod memory;
 pub mod named_file;
 #[cfg(test)]
 mod oracle;
 mod partial;
+mod piece_names;
 mod piece_store;
 mod place;
 mod positioned;
@@ -34,6 +38,7 @@ mod rows;
 mod sha1_lanes;
 mod source;
 mod store;
+mod transfer;
 pub mod tree;
 mod worker;
 #[cfg(test)]
@@ -42,11 +47,13 @@ mod world;
 pub use error::DiskError;
 pub use file_store::FileStore;
 pub use folder::Folder;
+pub use layered::Layered;
 pub use memory::MEMORY_BYTES_MIN;
 pub use partial::Partials;
+pub use piece_names::PieceNames;
 pub use piece_store::PieceStore;
 pub use place::Place;
-pub use source::{PieceSource, Presence};
+pub use source::{Lying, PieceSource, Presence};
 pub use store::Store;
 
 use crate::torrent::{Bitfield, Block, PieceIndex};

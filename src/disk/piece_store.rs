@@ -9,14 +9,19 @@
 //!
 //! A piece is written under the temporary name and renamed, so a name that says `complete` never
 //! has half a piece after a kill; after a loss of power it may, and that is why a reader hashes.
-//! Stores merge by copying files together. One process writes, held to it by a lock on the
-//! folder; any number reads. JSON is not known here: the manifest is bytes.
+//! Stores merge by copying files together. Pieces that other programs stored are read under their
+//! own names ([`PieceNames`]): of several files for a piece, the first that has its size. One process
+//! writes, held to it by a lock on the folder; any number reads. JSON is not known here: the
+//! manifest is bytes.
 
 use super::folder::{Access, Folder};
 use super::partial::{Partials, index_in};
 use super::positioned::{cut, read_all_at, write_all_at};
-use super::{DiskError, PieceSource, Presence};
+use super::{DiskError, Lying, PieceNames, PieceSource, Presence};
 use crate::torrent::{Bitfield, Info, PieceIndex};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +35,8 @@ pub struct PieceStore {
     folder: Arc<Folder>,
     info: Arc<Info>,
     claimed: Bitfield,
+    /// What other files say that they are a piece.
+    others: BTreeMap<PieceIndex, Vec<String>>,
     partials: Partials,
 }
 
@@ -39,7 +46,15 @@ impl PieceStore {
     /// # Errors
     /// [`DiskError::Absent`] if there is no such folder.
     pub fn open(path: &Path, info: Arc<Info>) -> Result<Self, DiskError> {
-        Self::of(Folder::open(path)?, info)
+        Self::open_by(path, info, &PieceNames::known())
+    }
+
+    /// The same, of pieces whose files have `names`.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_by(path: &Path, info: Arc<Info>, names: &PieceNames) -> Result<Self, DiskError> {
+        Self::of(Folder::open(path)?, info, names)
     }
 
     /// Opens a store to write, made if it is not there, and removes what a killed run left.
@@ -55,7 +70,7 @@ impl PieceStore {
                 folder.remove(&name)?;
             }
         }
-        Self::of(folder, info)
+        Self::of(folder, info, &PieceNames::known())
     }
 
     /// The manifest of the store at `path`; `None` if it has none.
@@ -98,12 +113,21 @@ impl PieceStore {
     /// If the system refuses; nothing is left then.
     pub(super) fn write_piece(&self, piece: PieceIndex, slices: &[&[u8]]) -> Result<(), DiskError> {
         let size = self.info.layout.piece_size(piece);
-        let temporary = format!(".piece_{}.tmp", piece.get());
+        let temporary = temporary(piece);
         let file = self.folder.made(&temporary, Access::Fresh)?;
         write_all_at(&file, 0, cut(slices, 0..size))
             .map_err(|e| DiskError::system("write", self.folder.at(&name(piece)), e))
             .and_then(|()| self.folder.rename(&temporary, &name(piece)))
             .inspect_err(|_| drop(self.folder.remove(&temporary)))
+    }
+
+    /// Begins to store `piece` from its beginning on, not verified yet.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(super) fn begin(&self, piece: PieceIndex) -> Result<Draft<'_>, DiskError> {
+        let file = self.folder.made(&temporary(piece), Access::Fresh)?;
+        Ok(Draft { store: self, piece, file, finished: false })
     }
 
     /// Makes the partial file of `piece`, all of whose bytes are in it and verified, the piece.
@@ -119,32 +143,57 @@ impl PieceStore {
         self.folder.rename(&self.partials.path(piece), &name(piece))
     }
 
-    fn of(folder: Folder, info: Arc<Info>) -> Result<Self, DiskError> {
+    fn of(folder: Folder, info: Arc<Info>, names: &PieceNames) -> Result<Self, DiskError> {
         let folder = Arc::new(folder);
         let mut claimed = Bitfield::new(info.layout.piece_count());
-        for name in folder.names("")? {
-            if let Some(piece) = index_in(&name, COMPLETE).and_then(|i| info.layout.piece(i)) {
+        let is_ours = |own: &String| {
+            let piece = index_in(own, COMPLETE).and_then(|i| info.layout.piece(i));
+            piece.is_some_and(|piece| {
                 claimed.insert(piece.at());
+                true
+            })
+        };
+        let (_, others): (Vec<_>, Vec<_>) = folder.names("")?.into_iter().partition(is_ours);
+        let others = names.sorted(&info.layout, others);
+        others.keys().for_each(|piece| {
+            claimed.insert(piece.at());
+        });
+        let partials = Partials::of(Arc::clone(&folder), Arc::clone(&info));
+        Ok(Self { folder, info, claimed, others, partials })
+    }
+
+    /// The name of the file that `piece` is read from.
+    fn name_of(&self, piece: PieceIndex) -> String {
+        match self.others.contains_key(&piece) {
+            true => self.file_of(piece).0.unwrap_or_else(|| name(piece)),
+            false => name(piece),
+        }
+    }
+
+    /// The file of `piece` that has its size, and what there is of it.
+    fn file_of(&self, piece: PieceIndex) -> (Option<String>, Presence) {
+        let mut found = Presence::Absent;
+        let others = self.others.get(&piece).into_iter().flatten().cloned();
+        for name in std::iter::once(name(piece)).chain(others) {
+            match self.folder.length(&name) {
+                Ok(Some(length)) if length == u64::from(self.info.layout.piece_size(piece)) => {
+                    return (Some(name), Presence::There);
+                }
+                Ok(Some(_)) => found = Presence::Damaged,
+                Ok(None) | Err(_) => {}
             }
         }
-        let partials = Partials::of(Arc::clone(&folder), Arc::clone(&info));
-        Ok(Self { folder, info, claimed, partials })
+        (None, found)
     }
 }
 
 impl PieceSource for PieceStore {
     fn presence(&self, piece: PieceIndex) -> Presence {
-        match self.folder.length(&name(piece)) {
-            Ok(Some(length)) if length == u64::from(self.info.layout.piece_size(piece)) => {
-                Presence::There
-            }
-            Ok(Some(_)) => Presence::Damaged,
-            Ok(None) | Err(_) => Presence::Absent,
-        }
+        self.file_of(piece).1
     }
 
     fn read(&self, piece: PieceIndex, offset: u32, into: &mut [u8]) -> Result<(), DiskError> {
-        let name = name(piece);
+        let name = self.name_of(piece);
         let file = self
             .folder
             .file(&name, Access::Read)?
@@ -152,6 +201,53 @@ impl PieceSource for PieceStore {
         read_all_at(&file, u64::from(offset), into)
             .map_err(|e| DiskError::system("read", self.folder.at(&name), e))
     }
+
+    fn lying(&self, piece: PieceIndex) -> Option<Lying> {
+        let file = self.folder.file(&self.name_of(piece), Access::Read).ok()??;
+        Some(Lying { file: Arc::new(file), offset: 0 })
+    }
+}
+
+/// A piece that is being written; dropped before it is finished, nothing of it is left.
+pub(super) struct Draft<'a> {
+    store: &'a PieceStore,
+    piece: PieceIndex,
+    file: File,
+    finished: bool,
+}
+
+impl Draft<'_> {
+    /// Writes `bytes` at `offset` of the piece.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(super) fn write(&self, offset: u32, bytes: &[u8]) -> Result<(), DiskError> {
+        write_all_at(&self.file, u64::from(offset), vec![IoSlice::new(bytes)])
+            .map_err(|e| DiskError::system("write", self.store.folder.at(&name(self.piece)), e))
+    }
+
+    /// All is written and was verified: it is a piece of the store.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(super) fn finish(mut self) -> Result<(), DiskError> {
+        self.store.folder.rename(&temporary(self.piece), &name(self.piece))?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Else the next run removes it.
+            let _ = self.store.folder.remove(&temporary(self.piece));
+        }
+    }
+}
+
+fn temporary(piece: PieceIndex) -> String {
+    format!(".piece_{}.tmp", piece.get())
 }
 
 fn name(piece: PieceIndex) -> String {

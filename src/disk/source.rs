@@ -4,6 +4,8 @@
 
 use super::DiskError;
 use crate::torrent::PieceIndex;
+use std::fs::File;
+use std::sync::Arc;
 
 /// What a source says of a piece without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,4 +36,19 @@ pub trait PieceSource: Sync {
     fn announce(&self, piece: PieceIndex, offset: u32, length: u64) {
         let _ = (piece, offset, length);
     }
+
+    /// Where all bytes of `piece` lie one behind the other, if they do.
+    fn lying(&self, piece: PieceIndex) -> Option<Lying> {
+        let _ = piece;
+        None
+    }
+}
+
+/// Where a piece lies.
+#[derive(Clone, Debug)]
+pub struct Lying {
+    /// The file.
+    pub file: Arc<File>,
+    /// Where in it the piece begins.
+    pub offset: u64,
 }

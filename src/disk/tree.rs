@@ -31,13 +31,18 @@ pub struct Found {
 
 /// What is another when a file was written to or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
+pub(super) struct State {
     identity: (u64, u64),
     length: u64,
     modified: (i64, i64),
 }
 
 impl State {
+    /// Of a file that is open.
+    pub(super) fn now(file: &File) -> io::Result<Self> {
+        Ok(Self::of(&file.metadata()?))
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             identity: identity(metadata),
