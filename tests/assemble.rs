@@ -165,6 +165,118 @@ fn stores_merge_by_copying_files_together() {
 }
 
 #[test]
+fn piece_files_of_other_programs_are_read_and_not_trusted() {
+    for name in ["piece_{index}.bin", "{index}.piece", "part-{index}-of-5.dat"] {
+        let torrent = torrent();
+        for piece in 0..5 {
+            let to = name.replace("{index}", &format!("{piece:03}"));
+            fs::rename(torrent.piece(piece), torrent.at("pieces").join(to)).expect("moved");
+        }
+        let own = ["--pattern", "part-{index}-of-5.dat"];
+        let args = ["assemble", "--output", "out", own[0], own[1]];
+        torrent.rtor(args).run().exited(0);
+        tree::same(&torrent.at("whole"), &torrent.at("out"));
+
+        // A wrong byte, and a wrong size.
+        let there = |piece: &str| torrent.at("pieces").join(name.replace("{index}", piece));
+        flip(&there("001"), 9);
+        let bytes = fs::read(there("003")).expect("a file");
+        fs::write(there("003"), &bytes[1..]).expect("written");
+        let args = ["assemble", "--output", "again", own[0], own[1], "--fill-missing"];
+        let said = torrent.rtor(args).run().exited(0).json();
+        assert_eq!(made(&said)[0], "top/a filled 40000 [[16384,32768]]", "{name}");
+        assert_eq!(made(&said)[3], "top/c filled 10000 [[0,5536]]", "{name}");
+    }
+    let said = torrent().rtor(["assemble", "--pattern", "d/{index}"]).run().refused();
+    assert!(said.contains("`d/{index}` is no pattern"), "{said}");
+}
+
+/// Somewhere else: `a` renamed and damaged in piece 0, `c` renamed, and piece 3 in no store.
+fn attic(torrent: &ByHand) {
+    fs::create_dir_all(torrent.at("attic/deep")).expect("a folder");
+    let mut bytes = torrent.file("a").to_vec();
+    bytes[5] ^= 1;
+    fs::write(torrent.at("attic/movie"), bytes).expect("a file");
+    fs::write(torrent.at("attic/deep/x"), torrent.file("c")).expect("a file");
+    let shared = [torrent.file("d/b"), torrent.file("c")].concat();
+    fs::write(torrent.at("attic/blob"), &shared[9_152..25_536]).expect("a file");
+}
+
+#[test]
+fn what_lies_elsewhere_is_found_and_told() {
+    let torrent = torrent();
+    attic(&torrent);
+    for piece in [1, 3, 4] {
+        fs::remove_file(torrent.piece(piece)).expect("removed");
+    }
+    let args = ["assemble", "--output", "out", "--from", "attic"];
+    let said = torrent.rtor(args).run().exited(0).json();
+    tree::same(&torrent.at("whole"), &torrent.at("out"));
+    assert_eq!(said["assemble"]["percent"], 100.0);
+    let from = said["assemble"]["from"].as_array().expect("a list");
+    let from = from.iter().map(|it| {
+        let path = it["path"].as_str().expect("a path").rsplit("attic/").next().expect("below");
+        format!("{path} {}", it["pieces"].as_str().expect("pieces"))
+    });
+    assert_eq!(from.collect::<Vec<_>>(), ["blob 3", "deep/x 4", "movie 1"]);
+}
+
+#[test]
+fn without_any_store_other_places_are_enough() {
+    let torrent = torrent();
+    fs::rename(torrent.at("pieces"), torrent.at("elsewhere")).expect("moved");
+    fs::remove_file(torrent.at("elsewhere/piece_0_complete.bin")).expect("removed");
+    let args = ["assemble", "x.torrent", "--output", "out", "--from", "elsewhere"];
+    let said = torrent.rtor(args).run().exited(1).json();
+    assert_eq!(made(&said)[0], "top/a skipped 40000 []");
+    assert_eq!(made(&said)[1], "top/d/b complete 20000 []");
+    attic(&torrent);
+    fs::write(torrent.at("attic/first"), &torrent.file("a")[..20_000]).expect("a file");
+    fs::rename(torrent.at("attic/first"), torrent.at("attic/a.part")).expect("moved");
+    let args = ["assemble", "x.torrent", "-o", "out", "--from", "elsewhere", "--from", "attic"];
+    torrent.rtor(args).run().exited(0);
+    tree::same(&torrent.at("whole"), &torrent.at("out"));
+    let said = torrent.rtor(["assemble", "x.torrent", "--from", "nowhere"]).run().refused();
+    assert!(said.contains("nowhere`"), "{said}");
+}
+
+#[test]
+fn the_report_is_the_manifest_with_what_was_filled() {
+    let torrent = damaged();
+    let args = ["assemble", "-o", "out", "--fill-missing", "--report", "out.json"];
+    let said = torrent.rtor(args).run().exited(0).json();
+    let report = fs::read(torrent.at("out.json")).expect("written");
+    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    assert_eq!(report, said);
+    assert_eq!(made(&report)[0], "top/a filled 40000 [[16384,32768]]");
+    // So whoever has it can go on from there.
+    let verified = torrent.rtor(["verify", "out.json", "--data", "out"]).run().exited(1).json();
+    assert_eq!(verified["verify"]["ok"], 3);
+}
+
+#[test]
+fn a_hundred_thousand_files_are_looked_through() {
+    let torrent = torrent();
+    fs::rename(torrent.at("pieces"), torrent.at("elsewhere")).expect("moved");
+    for folder in 0..100 {
+        let folder = torrent.at(&format!("heap/{folder}"));
+        fs::create_dir_all(&folder).expect("a folder");
+        for file in 0..1000 {
+            let made = fs::File::create(folder.join(format!("{file}"))).expect("a file");
+            made.set_len(file).expect("a length");
+        }
+    }
+    for path in ["a", "d/b", "c"] {
+        let hidden = torrent.at(&format!("heap/{}/hidden", path.len()));
+        fs::write(hidden.with_extension(path.replace('/', "-")), torrent.file(path))
+            .expect("a file");
+    }
+    let args = ["assemble", "x.torrent", "-o", "out", "--from", "heap"];
+    torrent.rtor(args).run().exited(0);
+    tree::same(&torrent.at("whole"), &torrent.at("out"));
+}
+
+#[test]
 fn without_a_store_there_is_one_sentence() {
     let torrent = torrent();
     let said = torrent.rtor(["assemble", "x.torrent", "--pieces", "nothing"]).run().refused();

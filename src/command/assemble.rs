@@ -1,16 +1,19 @@
 //! `rtor assemble [SOURCE]`: piece store to files.
 
 use super::globals::Globals;
+use super::salvaging::{Rescue, Salvaging};
 use super::selection::Selection;
 use super::source::{self, STORE_DEFAULT};
-use crate::disk::PieceStore;
 use crate::disk::assemble::{Assembled, Assembly};
+use crate::disk::check::{PieceState, piece_states};
+use crate::disk::salvage::Salvaged;
+use crate::disk::{DiskError, Layered, PieceNames, PieceSource, PieceStore, named_file};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::assemble as section;
 use crate::manifest::fetch::StoreKind;
 use crate::table;
-use crate::torrent::Info;
+use crate::torrent::{Bitfield, Info};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +31,13 @@ pub struct Args {
     /// The piece store
     #[arg(long, value_name = "DIR")]
     pieces: Option<PathBuf>,
+    /// What the store's files are called, where `rtor fetch` did not write them: `{index}` is the
+    /// piece, from 0 (repeatable; `piece_{index}.bin` and `{index}.piece` are known)
+    #[arg(long, value_name = "PATTERN")]
+    pattern: Vec<String>,
+    /// Where else the data may lie.
+    #[command(flatten)]
+    salvaging: Salvaging,
     /// Where the files go
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     output: PathBuf,
@@ -38,6 +48,9 @@ pub struct Args {
     /// Only these files: numbers from 0, or patterns like `*.mkv` (`,` between several)
     #[arg(long, value_name = "GLOB|INDEX,..", value_delimiter = ',')]
     files: Vec<String>,
+    /// Write the manifest there too, with every range that was filled
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Replace files of other content
     #[arg(long)]
     force: bool,
@@ -63,24 +76,95 @@ pub fn run(args: &Args, globals: &Globals, env: &mut Env) -> Result<Exit, Error>
     let info = super::resolved(manifest.torrent())?;
     let selection = Selection::of_files(args.files.clone());
     let wanted = selection.wanted_files(&info.layout)?;
-    let store = PieceStore::open(&env.path(pieces.unwrap_or(usual)), Arc::clone(&info))?;
-    let assembly = Assembly {
-        info: &info,
-        source: &store,
-        wanted: &wanted,
-        fill: args.fill_missing,
-        force: args.force,
-    };
-    let files = assembly.run(&env.path(&args.output), &|_| {}, &AtomicBool::new(false))?;
-    let files = files.expect("nobody cancels it");
-    let assembled = written(&info, &args.output, &files);
+    let store = args.store(&env.path(pieces.unwrap_or(usual)), &info)?;
+    let salvaging = args.salvaging.resolved(env);
+    let pieces = Pieces::find(store.as_ref(), &salvaging, &info, &wanted)?;
+    if let Some(warning) = pieces.rescue.warning() {
+        env.say(&warning);
+    }
+    let files = args.assembled(&env.path(&args.output), &info, &wanted, store.as_ref(), &pieces)?;
+    let mut assembled = written(&info, &args.output, &files);
+    assembled.from = pieces.rescue.origins();
     manifest.set("assemble", &assembled);
+    if let Some(report) = &args.report {
+        named_file::replace(&env.path(report), &manifest.to_bytes())?;
+    }
     super::print(env, globals.form(env), &manifest, |width| show(width, &assembled))?;
     let whole = files.iter().all(|file| file.holes.is_empty());
     if !whole && args.fill_missing.is_none() {
         env.say("some files are incomplete and were not written: --fill-missing writes them");
     }
     Ok(if whole || args.fill_missing.is_some() { Exit::Done } else { Exit::No })
+}
+
+impl Args {
+    /// The piece store. There need be none where there are other places, unless it was named.
+    fn store(&self, folder: &Path, info: &Arc<Info>) -> Result<Option<PieceStore>, Error> {
+        let names = PieceNames::of(self.pattern.iter().map(String::as_str))?;
+        match PieceStore::open_by(folder, Arc::clone(info), &names) {
+            Err(DiskError::Absent(_)) if self.salvaging.is_meant() && self.pieces.is_none() => {
+                Ok(None)
+            }
+            opened => Ok(Some(opened?)),
+        }
+    }
+
+    fn assembled(
+        &self,
+        output: &Path,
+        info: &Arc<Info>,
+        wanted: &[bool],
+        store: Option<&PieceStore>,
+        pieces: &Pieces,
+    ) -> Result<Vec<Assembled>, Error> {
+        let none = Salvaged::none(info);
+        let then = pieces.rescue.found().unwrap_or(&none);
+        let first: &dyn PieceSource = store.map_or(then, |store| store);
+        let layered = Layered { first, has: &pieces.has, then };
+        // Without other places nothing was hashed, and so nothing is known of the store.
+        let source: &dyn PieceSource =
+            if pieces.rescue.found().is_some() { &layered } else { first };
+        let (fill, force) = (self.fill_missing, self.force);
+        let assembly = Assembly { info, source, wanted, fill, force };
+        let files = assembly.run(output, &|_| {}, &AtomicBool::new(false))?;
+        Ok(files.expect("nobody cancels it"))
+    }
+}
+
+/// Where pieces are, if there are other places than the store.
+struct Pieces {
+    /// Those that the store has for sure.
+    has: Bitfield,
+    rescue: Rescue,
+}
+
+impl Pieces {
+    /// Looks for what `wanted` files lack in the store.
+    fn find(
+        store: Option<&PieceStore>,
+        salvaging: &Salvaging,
+        info: &Arc<Info>,
+        wanted: &[bool],
+    ) -> Result<Self, Error> {
+        let never = AtomicBool::new(false);
+        let mut has = Bitfield::new(info.layout.piece_count());
+        let mut missing = has.clone();
+        if salvaging.is_meant() {
+            for file in (0..wanted.len()).filter(|file| wanted[*file]) {
+                info.layout.pieces_of(file).for_each(|piece| {
+                    missing.insert(piece as usize);
+                });
+            }
+            let states = store.and_then(|store| piece_states(store, info, &|_| {}, &never));
+            let states = states.into_iter().flatten().enumerate();
+            for (piece, _) in states.filter(|(_, state)| *state == PieceState::Ok) {
+                has.insert(piece);
+                missing.remove(piece);
+            }
+        }
+        let rescue = salvaging.look(info, &missing, &never)?.expect("nobody cancels it");
+        Ok(Self { has, rescue })
+    }
 }
 
 fn written(info: &Info, output: &Path, files: &[Assembled]) -> section::Assemble {
@@ -106,6 +190,7 @@ fn written(info: &Info, output: &Path, files: &[Assembled]) -> section::Assemble
         path: output.display().to_string(),
         files: files.iter().map(file).collect(),
         percent,
+        from: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 use super::globals::{Form, Globals};
 use super::network::Network;
 use super::progress::Show;
+use super::salvaging::Salvaging;
 use super::selection::Selection;
 use super::signals::Signals;
 use super::swarm::{self, Swarm};
@@ -16,6 +17,7 @@ use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::manifest::Manifest;
 use crate::manifest::fetch::{Fetch, Peer, StoreKind};
+use crate::manifest::salvage::Origin;
 use crate::table;
 use crate::torrent::{Bitfield, Info, PieceIndex, piece_list};
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub(super) struct Choice<'a> {
     pub(super) strategy: &'a str,
     /// `--files`, `--range`.
     pub(super) selection: &'a Selection,
+    /// `--from`.
+    pub(super) salvaging: &'a Salvaging,
     /// The network options.
     pub(super) network: &'a Network,
     /// `--max-memory`, in bytes.
@@ -72,6 +76,7 @@ pub(super) fn run(
     let Target { kind, path, make } = target;
     let preparation = Preparation {
         selection: choice.selection.or_of(manifest.torrent()),
+        salvaging: choice.salvaging.resolved(env),
         make,
         memory_max: choice.memory_max,
         bar: env.stderr_is_terminal() && !globals.quiet,
@@ -82,12 +87,13 @@ pub(super) fn run(
         None => magnet(swarm, manifest, preparation, choice, &mut show, &mut signals.heard),
     };
     show.finish();
-    let Ran { mut manifest, wanted, outcome } = ran?;
+    let Ran { mut manifest, wanted, from, outcome } = ran?;
     let Some(outcome) = outcome else {
         env.say(INTERRUPTED);
         return Ok(Exit::Interrupted);
     };
-    let fetched = section(&outcome, choice, wanted.as_ref(), kind, path);
+    let mut fetched = section(&outcome, choice, wanted.as_ref(), kind, path);
+    fetched.from = from;
     manifest.set("fetch", &fetched);
     let form = globals.form(env);
     if form == Form::Json || !globals.quiet {
@@ -101,6 +107,8 @@ struct Ran {
     manifest: Manifest,
     /// What was to be had; `None` if that was never known.
     wanted: Option<Bitfield>,
+    /// What was copied from other places.
+    from: Vec<Origin>,
     /// `None` if it was stopped before it began.
     outcome: Option<Outcome>,
 }
@@ -115,8 +123,8 @@ fn known(
     show: &mut Show,
     signals: &mut Signals,
 ) -> Result<Ran, Error> {
-    let Some((content, storage)) = preparation.prepare(&manifest, info)? else {
-        return Ok(Ran { manifest, wanted: None, outcome: None });
+    let Some(Prepared { content, storage, from }) = preparation.prepare(&manifest, info)? else {
+        return Ok(Ran { manifest, wanted: None, from: Vec::new(), outcome: None });
     };
     knows(show, &content);
     let wanted = Some(content.wanted.clone());
@@ -125,7 +133,7 @@ fn known(
     let outcome = runtime.block_on(driver::run(setup, &mut signals.heard, show));
     // Look-ups that nobody waits for any more must not hold the program.
     runtime.shutdown_background();
-    Ok(Ran { manifest, wanted, outcome: Some(outcome?) })
+    Ok(Ran { manifest, wanted, from, outcome: Some(outcome?) })
 }
 
 /// A magnet: first its info dictionary, then, with the same peers, the rest.
@@ -146,7 +154,7 @@ fn magnet(
             Ok(Learned::Info(info)) => info,
             Ok(Learned::Ended(end)) => {
                 let outcome = Some(driver.finish(end, stop, show).await?);
-                return Ok(Ran { manifest, wanted: None, outcome });
+                return Ok(Ran { manifest, wanted: None, from: Vec::new(), outcome });
             }
             Err(why) => {
                 driver.finish(End::Stopped, stop, show).await?;
@@ -168,15 +176,15 @@ fn magnet(
                 return Err(why);
             }
         };
-        let Some((content, storage)) = prepared else {
+        let Some(Prepared { content, storage, from }) = prepared else {
             driver.finish(End::Stopped, stop, show).await?;
-            return Ok(Ran { manifest, wanted: None, outcome: None });
+            return Ok(Ran { manifest, wanted: None, from: Vec::new(), outcome: None });
         };
         knows(show, &content);
         let wanted = Some(content.wanted.clone());
         driver.begin(Some(storage), content);
         let outcome = Some(driver.download(stop, show).await?);
-        Ok(Ran { manifest, wanted, outcome })
+        Ok(Ran { manifest, wanted, from, outcome })
     });
     runtime.shutdown_background();
     ran
@@ -196,31 +204,62 @@ fn knows(show: &mut Show, content: &Content) {
 /// What is to be done with a torrent before it is downloaded.
 struct Preparation {
     selection: Selection,
+    salvaging: Salvaging,
     make: Box<Make>,
     memory_max: u64,
     bar: bool,
     stop: Arc<AtomicBool>,
 }
 
+/// What a download begins with.
+struct Prepared {
+    content: Content,
+    storage: Storage,
+    from: Vec<Origin>,
+}
+
 impl Preparation {
-    /// The store is made and what is there is checked; `None` if it was stopped meanwhile.
-    fn prepare(
-        self,
-        manifest: &Manifest,
-        info: &Arc<Info>,
-    ) -> Result<Option<(Content, Storage)>, Error> {
+    /// The store is made, what is there is checked, and what lies elsewhere copied; `None` if it was
+    /// stopped meanwhile.
+    fn prepare(self, manifest: &Manifest, info: &Arc<Info>) -> Result<Option<Prepared>, Error> {
         let wanted = self.selection.wanted_pieces(&info.layout)?;
         let store = (self.make)(manifest, info)?;
-        let opened = opened(info, store, self.memory_max, self.bar, &self.stop)?;
-        let Some(Opened { have, mut disk, done }) = opened else { return Ok(None) };
+        let Some(mut have) = verified(info, &store, self.bar, &self.stop) else { return Ok(None) };
+        let Some(from) = salvaged(&self.salvaging, &store, &wanted, &mut have, &self.stop)? else {
+            return Ok(None);
+        };
+        let Opened { have, mut disk, done } = on_disk(store, have, self.memory_max)?;
         let partial = partials(&mut disk, &have);
         // A magnet's driver turned meanwhile, and took the signal for its own.
         if self.stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let content = Content { info: Arc::clone(info), have, wanted, partial };
-        Ok(Some((content, Storage { disk, done })))
+        Ok(Some(Prepared { content, storage: Storage { disk, done }, from }))
     }
+}
+
+/// Copies what is wanted and lies elsewhere into the store; `None` if `stop` was set meanwhile.
+fn salvaged(
+    salvaging: &Salvaging,
+    store: &Store,
+    wanted: &Bitfield,
+    have: &mut Bitfield,
+    stop: &AtomicBool,
+) -> Result<Option<Vec<Origin>>, Error> {
+    let mut missing = wanted.clone();
+    have.iter().for_each(|piece| {
+        missing.remove(piece);
+    });
+    let Some(rescue) = salvaging.look(store.info(), &missing, stop)? else { return Ok(None) };
+    let Some(found) = rescue.found() else { return Ok(Some(Vec::new())) };
+    let Some(arrived) = store.adopt(found, found.pieces(), &|_| {}, stop)? else {
+        return Ok(None);
+    };
+    arrived.iter().for_each(|piece| {
+        have.insert(piece);
+    });
+    Ok(Some(rescue.origins_of(&arrived)))
 }
 
 /// A store that was checked.
@@ -241,6 +280,11 @@ pub(super) fn opened(
     stop: &AtomicBool,
 ) -> Result<Option<Opened>, Error> {
     let Some(have) = verified(info, &store, bar, stop) else { return Ok(None) };
+    on_disk(store, have, memory_max).map(Some)
+}
+
+/// Opens the disk on a store that has these pieces.
+fn on_disk(store: Store, have: Bitfield, memory_max: u64) -> Result<Opened, Error> {
     let (tell, done) = mpsc::unbounded_channel();
     // One core thinks and minds the sockets.
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().max(2) - 1);
@@ -248,7 +292,7 @@ pub(super) fn opened(
         // A loop that is gone needs no answers.
         let _ = tell.send(fact);
     })?;
-    Ok(Some(Opened { have, disk, done }))
+    Ok(Opened { have, disk, done })
 }
 
 fn exit(env: &mut Env, end: End, fetched: &Fetch, choice: &Choice<'_>) -> Exit {
@@ -318,6 +362,7 @@ fn section(
         peak_memory_bytes: outcome.memory_peak,
         external_addr: outcome.external.map(|addr| addr.to_string()),
         strategy: choice.strategy.to_owned(),
+        from: Vec::new(),
         peers: peers(report),
     }
 }

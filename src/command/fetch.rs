@@ -5,6 +5,7 @@ use super::giving::Giving;
 use super::globals::Globals;
 use super::network::{Network, Route};
 use super::quantity;
+use super::salvaging::Salvaging;
 use super::selection::Selection;
 use super::source::{self, STORE_DEFAULT};
 use crate::disk::{PieceStore, Store};
@@ -40,6 +41,9 @@ pub(super) struct Download {
     /// Which pieces.
     #[command(flatten)]
     selection: Selection,
+    /// Where the data may lie already.
+    #[command(flatten)]
+    salvaging: Salvaging,
     /// Bytes that all block buffers together may have
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = quantity::memory)]
     max_memory: u64,
@@ -66,6 +70,7 @@ impl Download {
         Choice {
             strategy: &self.strategy,
             selection: &self.selection,
+            salvaging: &self.salvaging,
             network: &self.network,
             memory_max: self.max_memory,
             goal: (self.seed || self.giving.has_goal()).then(|| self.giving.goal()),

@@ -17,6 +17,7 @@ mod piece_map;
 pub mod plugins;
 mod progress;
 mod quantity;
+mod salvaging;
 pub mod seed;
 mod selection;
 mod shortfall;

@@ -35,6 +35,7 @@ mod positioned;
 mod queue;
 mod read_ahead;
 mod rows;
+pub mod salvage;
 mod sha1_lanes;
 mod source;
 mod store;

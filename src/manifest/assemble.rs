@@ -1,5 +1,6 @@
 //! The section `assemble`: what was written.
 
+use super::salvage::Origin;
 use serde::{Deserialize, Serialize};
 
 /// `assemble`.
@@ -11,6 +12,9 @@ pub struct Assemble {
     pub files: Vec<File>,
     /// How much of the files that were asked for is the torrent's own, of 100.
     pub percent: f64,
+    /// Files outside of the store that pieces came from, with `--from`.
+    #[serde(default)]
+    pub from: Vec<Origin>,
 }
 
 /// One element of `assemble.files`.

@@ -1,5 +1,6 @@
 //! The section `fetch`: what a download was like and where it lies.
 
+use super::salvage::Origin;
 use serde::{Deserialize, Serialize};
 
 /// `fetch`.
@@ -38,6 +39,9 @@ pub struct Fetch {
     pub external_addr: Option<String>,
     /// As it was given: `rarest`.
     pub strategy: String,
+    /// Files that pieces came from in this run, with `--from`.
+    #[serde(default)]
+    pub from: Vec<Origin>,
     /// Everyone who finished a handshake.
     pub peers: Vec<Peer>,
 }

@@ -32,6 +32,7 @@ pub mod assemble;
 pub mod event;
 pub mod fetch;
 pub mod plugins;
+pub mod salvage;
 pub mod scenario;
 pub mod seed;
 pub mod sim;

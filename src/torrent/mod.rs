@@ -39,7 +39,7 @@ pub use layout::{BLOCK_LENGTH, Block, FileEntry, FileSpan, Layout, PieceIndex};
 pub use metainfo::Metainfo;
 pub use metainfo_error::MetainfoError;
 pub use path_conflict::PathConflict;
-pub use piece_hash::{FileRoot, PieceCheck, PieceHashes};
+pub use piece_hash::{FileRoot, PieceCheck, PieceHash, PieceHashes};
 pub use piece_layers::{LayersDue, PieceLayers};
 pub use safe_path::SafePath;
 pub use torrent::Torrent;

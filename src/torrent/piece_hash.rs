@@ -16,8 +16,17 @@ pub enum PieceHashes {
     V2(Vec<MerkleRoot>),
 }
 
+/// What one piece must hash to, or what bytes did hash to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PieceHash {
+    /// By SHA-1.
+    V1([u8; 20]),
+    /// By Merkle tree.
+    V2(MerkleRoot),
+}
+
 /// The root of one piece's Merkle tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MerkleRoot {
     /// The root.
     pub root: [u8; 32],
@@ -41,6 +50,18 @@ impl PieceHashes {
         match self {
             Self::V1(hashes) => hashes.len(),
             Self::V2(roots) => roots.len(),
+        }
+    }
+
+    /// What `piece` must hash to.
+    ///
+    /// # Panics
+    /// If there is no hash for it.
+    #[must_use]
+    pub fn of(&self, piece: PieceIndex) -> PieceHash {
+        match self {
+            Self::V1(hashes) => PieceHash::V1(hashes[piece.at()]),
+            Self::V2(roots) => PieceHash::V2(roots[piece.at()]),
         }
     }
 
@@ -81,9 +102,26 @@ impl PieceCheck {
     /// Whether the bytes were the piece.
     #[must_use]
     pub fn matches(self) -> bool {
+        let want = match &self {
+            Self::V1 { want, .. } => PieceHash::V1(*want),
+            Self::V2 { want, .. } => PieceHash::V2(*want),
+        };
+        self.hash() == Some(want)
+    }
+
+    /// What the bytes hash to, whichever piece they are: for v2 in a tree as wide as this piece's.
+    /// `None` if there were more than the tree has leaves for.
+    #[must_use]
+    pub fn hash(self) -> Option<PieceHash> {
         match self {
-            Self::V1 { want, hasher } => want == <[u8; 20]>::from(hasher.finalize()),
-            Self::V2 { want, tree } => want.is_of(tree.finish()),
+            Self::V1 { hasher, .. } => Some(PieceHash::V1(hasher.finalize().into())),
+            Self::V2 { want, tree } => {
+                let (found, leaves) = (tree.finish(), want.leaves);
+                (found.len() <= leaves as usize).then(|| {
+                    let root = merkle_root(found, leaves as usize, [0; 32]);
+                    PieceHash::V2(MerkleRoot { root, leaves })
+                })
+            }
         }
     }
 }

@@ -90,3 +90,49 @@ fn two_ranges_in_two_stores_make_one_file() {
     swarm.rtor(["assemble", "--pieces", "left", "--output", "out"]).run().exited(0);
     same(&swarm.content.path(), &swarm.run.join("out").join(swarm.content.name()));
 }
+
+/// Each machine its own network, swarm and store; what they fetched is copied together.
+#[test]
+fn two_machines_fetch_a_range_each_and_a_third_assembles() {
+    let content = || one_file(MIB, 64 * KIB);
+    let left = Swarm::new(&[Client::Libtorrent], content());
+    let right = Swarm::new(&[Client::Transmission], content());
+    let hash = |swarm: &Swarm| swarm.torrent.info_hash_v1().expect("v1").to_owned();
+    assert_eq!(hash(&left), hash(&right), "two machines, one torrent");
+    for (swarm, range) in [(&left, "0-6"), (&right, "7-")] {
+        let args = ["fetch", swarm.torrent.arg(), "--range", range];
+        swarm.rtor(args).run().exited(0);
+    }
+    let (ours, theirs) = (left.run.join("pieces"), right.run.join("pieces"));
+    let apart = ["assemble", "--from", theirs.to_str().expect("UTF-8"), "--output", "apart"];
+    left.rtor(apart).run().exited(0);
+    same(&left.content.path(), &left.run.join("apart").join(left.content.name()));
+
+    for piece in std::fs::read_dir(&theirs).expect("a store is a folder") {
+        let piece = piece.expect("a store is a folder");
+        std::fs::copy(piece.path(), ours.join(piece.file_name())).expect("a file can be copied");
+    }
+    let verified = left.rtor(["verify", "pieces"]).run().exited(0).json();
+    assert_eq!(verified["verify"]["ok"], left.torrent.piece_count());
+    left.rtor(["assemble", "--output", "out"]).run().exited(0);
+    same(&left.content.path(), &left.run.join("out").join(left.content.name()));
+}
+
+/// What lies elsewhere is not downloaded again, into either store.
+#[test]
+fn a_download_begins_with_what_lies_elsewhere() {
+    let swarm = Swarm::new(&[Client::Libtorrent], one_file(MIB, 64 * KIB));
+    let bytes = std::fs::read(swarm.content.path()).expect("a file");
+    let attic = swarm.run.join("attic");
+    std::fs::create_dir(&attic).expect("a folder");
+    let mut damaged = bytes;
+    damaged[5 << 16] ^= 1;
+    std::fs::write(attic.join("renamed"), damaged).expect("a file");
+    for verb in ["fetch", "get"] {
+        let args = [verb, swarm.torrent.arg(), "--from", "attic"];
+        let said = swarm.rtor(args).run().exited(0).json();
+        assert_eq!(said["fetch"]["downloaded_bytes"], 64 * KIB, "{verb}");
+        assert_eq!(said["fetch"]["from"][0]["pieces"], "0-4,6-15", "{verb}");
+    }
+    same(&swarm.content.path(), &swarm.run.join(swarm.content.name()));
+}
