@@ -2,7 +2,7 @@
 //!
 //! Damage is an answer, not an error: what is missing, short, too long, unreadable or a folder
 //! where a file should be is a state. All cores hash, rows of pieces side by side, as where torrents
-//! are made ([`rows`](super::rows)). Pieces that lie in holes of sparse files are not read: such a
+//! are made (`rows`). Pieces that lie in holes of sparse files are not read: such a
 //! piece is whole only if it is all zeros, which is known without reading. Nothing is written.
 
 use super::rows::{Content, Digests, Row, Rows};

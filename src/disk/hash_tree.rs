@@ -1,7 +1,7 @@
 //! What a torrent says of its content, from the files themselves, each read once: the SHA-1 of the
 //! pieces (BEP 3), and the trees of SHA-256 of the files (BEP 52).
 //!
-//! All cores hash, rows of pieces side by side ([`rows`](super::rows)). A file that is not what it was
+//! All cores hash, rows of pieces side by side (`rows`). A file that is not what it was
 //! when it was listed is an error: before its first byte is read, and once more when all is hashed.
 
 use super::DiskError;

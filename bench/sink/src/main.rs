@@ -1,7 +1,9 @@
 //! Leeches that ask one seeder for blocks as fast as it gives them, and drop what comes.
 //!
-//!     rtor-sink --to 10.77.20.1:7000 --from 10.77.40.1,10.77.40.2 --info-hash HEX \
-//!         --length 1073741824 --piece-length 1048576 --takes 1073741824
+//! ```text
+//! rtor-sink --to 10.77.20.1:7000 --from 10.77.40.1,10.77.40.2 --info-hash HEX \
+//!     --length 1073741824 --piece-length 1048576 --takes 1073741824
+//! ```
 //!
 //! For `scripts/bench`: what loads a seeder under measurement must cost little, and be the same for
 //! every seeder. One thread carries any number of leeches, each from an address of its own. When all
