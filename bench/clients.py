@@ -19,6 +19,14 @@ import swarm
 HERE = Path(__file__).parent
 # Where Transmission's RPC would listen. Nobody asks it anything.
 TRANSMISSION_RPC_PORT = 9091
+# As for libtorrent: only the tracker finds peers, no port is mapped, and TCP alone is spoken.
+TRANSMISSION_QUIET = {
+    "dht-enabled": False,
+    "lpd-enabled": False,
+    "pex-enabled": False,
+    "utp-enabled": False,
+    "port-forwarding-enabled": False,
+}
 # Where aria2's does.
 ARIA2_RPC_PORT = 6800
 
@@ -184,11 +192,7 @@ class Transmission:
             "download-dir": str(job.out),
             "rpc-bind-address": "10.77.0.1",
             "rpc-port": TRANSMISSION_RPC_PORT,
-            "dht-enabled": False,
-            "lpd-enabled": False,
-            "pex-enabled": False,
-            "utp-enabled": False,
-            "port-forwarding-enabled": False,
+            **TRANSMISSION_QUIET,
             # `TR_ENCRYPTION_REQUIRED`, and what it is by default.
             "encryption": 2 if job.case.rc4 else 1,
             "script-torrent-done-enabled": True,

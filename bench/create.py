@@ -9,15 +9,14 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
 import quantity
+from scratch import scratch
 
 # What rtor was to reach.
 RATIO_MOST = 0.6
@@ -25,19 +24,13 @@ CHUNK = 2**20
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     args = arguments()
     mktorrent = shutil.which("mktorrent")
     rtor = args.rtor or args.root / "target/release/rtor"
     if not mktorrent or not rtor.exists():
         sys.exit(f"bench-create: `{rtor if mktorrent else 'mktorrent'}` is missing: run it without --no-build")
-    work = args.root / "target/bench"
-    work.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="create-", dir=work))
-    try:
+    with scratch(args.root, "create") as (_, folder):
         compare(args, rtor, mktorrent, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def arguments():

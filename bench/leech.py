@@ -13,7 +13,7 @@ from pathlib import Path
 
 import libtorrent as lt
 
-from libtorrent_settings import TRACKER_AND_TCP_ONLY
+from libtorrent_settings import TRACKER_AND_TCP_ONLY, hold_everyone_to_limits
 
 job = json.loads(sys.argv[1])
 
@@ -36,10 +36,7 @@ def leech(nth, addr, bytes_per_second):
             **(PUNCTUAL if bytes_per_second else {}),
         }
     )
-    # By default peers of private addresses escape every limit and choke; here all peers are such.
-    everyone = lt.ip_filter()
-    everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_class_id)
-    session.set_peer_class_filter(everyone)
+    hold_everyone_to_limits(session)
     params = lt.load_torrent_file(job["torrent"])
     params.save_path = str(Path(job["out"]) / str(nth))
     params.trackers = []

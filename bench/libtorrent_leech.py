@@ -13,7 +13,7 @@ import sys
 
 import libtorrent as lt
 
-from libtorrent_settings import TRACKER_AND_TCP_ONLY
+from libtorrent_settings import TRACKER_AND_TCP_ONLY, hold_everyone_to_limits
 
 # Between two looks at stdin.
 TICK_MS = 200
@@ -28,10 +28,7 @@ session = lt.session(
         "alert_mask": lt.alert.category_t.status_notification,
     }
 )
-# By default peers of private addresses escape every limit and choke; here all peers are such.
-everyone = lt.ip_filter()
-everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_class_id)
-session.set_peer_class_filter(everyone)
+hold_everyone_to_limits(session)
 params = lt.load_torrent_file(torrent_file)
 params.save_path = folder
 params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)

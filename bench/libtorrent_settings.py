@@ -31,6 +31,15 @@ DHT_OF_NEIGHBOURS = {
 }
 
 
+def hold_everyone_to_limits(session):
+    """By default peers of private addresses escape every limit and choke; here all peers are such."""
+    everyone = lt.ip_filter()
+    group = 1 << lt.session.global_peer_class_id
+    everyone.add_rule("0.0.0.0", "255.255.255.255", group)
+    everyone.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", group)
+    session.set_peer_class_filter(everyone)
+
+
 def whole(torrent, data):
     """A torrent that is all there in `data`, and that only trackers and the DHT speak of.
 

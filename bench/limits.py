@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import cases
 import quantity
 import swarm
 from content import Content
+from scratch import scratch
 
 # A rate is held if it is this close to what was asked.
 HELD_WITHIN = 0.03
@@ -66,17 +66,10 @@ class Row:
 
 
 def main():
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(130))
     args = arguments()
     rows = [row for row in rows_of(args.rates) if not args.rows or row.name in args.rows]
-    scratch = args.root / "target" / "bench"
-    scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="limits-", dir=scratch))
-    try:
-        missed = measure(args, rows, scratch, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch(args.root, "limits") as (shared, folder):
+        missed = measure(args, rows, shared, folder)
     sys.exit(1 if missed else 0)
 
 
@@ -121,7 +114,7 @@ def rows_of(rates):
     return found
 
 
-def measure(args, rows, scratch, folder):
+def measure(args, rows, shared, folder):
     """Runs all rows; how many were missed by rtor."""
     swarm.furnish(PEERS, 0, 0)
     # As a network card has it: what is sent and acknowledged comes in parts of that.
@@ -133,7 +126,7 @@ def measure(args, rows, scratch, folder):
         size = round(taken + (row.first or 0) * (args.run_in + SPARE_S)) + SPARE
         # A few sizes for all rows: it is kept for the next run.
         size = 1 << (size - 1).bit_length() if size < 2**30 else -(-size // 2**29) * 2**29
-        content = Content(scratch, cases.parse(f"x:peers=1xmax,size={size},piece={PIECE}"))
+        content = Content(shared, cases.parse(f"x:peers=1xmax,size={size},piece={PIECE}"))
         content.warm()
         for client in args.clients:
             if client == "libtorrent" and (row.each or row.first):

@@ -9,9 +9,7 @@ import dataclasses
 import json
 import os
 import shutil
-import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +21,7 @@ import report
 import seeding
 import swarm
 from content import Content
+from scratch import scratch
 
 # A run may take so many times its ideal, and so many seconds more; where nothing limits it, so
 # many seconds a GiB.
@@ -45,9 +44,6 @@ class Tools:
 
 
 def main():
-    # As the first process of its namespace it would not hear them; its folder is to go either way.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(130))
     args = arguments()
     try:
         chosen = chosen_cases(args)
@@ -72,11 +68,8 @@ def main():
     if unknown:
         sys.exit(f"bench: `{unknown[0]}` is no client: {', '.join(known)}")
     running = [known[name](tools) for name in args.clients]
-    bench = Bench(args, tools, running)
-    try:
-        bench.run(chosen)
-    finally:
-        shutil.rmtree(bench.folder, ignore_errors=True)
+    with scratch(args.root, "run") as (shared, folder):
+        Bench(args, tools, running, shared, folder).run(chosen)
 
 
 def arguments():
@@ -122,14 +115,12 @@ def chosen_cases(args):
 
 
 class Bench:
-    def __init__(self, args, tools, running):
+    def __init__(self, args, tools, running, shared, folder):
         self.args = args
         self.tools = tools
         self.running = running
-        self.scratch = args.root / "target" / "bench"
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        # Two benches at a time are no measurement, but a test may run beside one.
-        self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.scratch))
+        self.shared = shared
+        self.folder = folder
         self.tracker = None
 
     def run(self, chosen):
@@ -142,7 +133,7 @@ class Bench:
         document = self.about()
         pages, ran = [], {}
         for case in chosen:
-            content = Content(self.scratch, case)
+            content = Content(self.shared, case)
             content.warm()
             say(report.titled(case))
             rounds = []

@@ -12,11 +12,9 @@ import argparse
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +26,7 @@ import cases
 import quantity
 import swarm
 from content import Content
+from scratch import scratch
 
 HERE = Path(__file__).parent
 # A run may take so many times the ideal, and a leech may take so many.
@@ -40,14 +39,9 @@ GRACE_S = 20
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     args = arguments()
     size, rate = quantity.size(args.size), quantity.rate(args.rate)
-    scratch = args.root / "target" / "bench"
-    scratch.mkdir(parents=True, exist_ok=True)
     case = cases.parse(f"mixed:peers=1x{args.rate},size={args.size},piece={args.piece}")
-    content = Content(scratch, case)
-    content.warm()
     kinds = ["rtor", "libtorrent"] * max(args.rtor, args.libtorrent)
     left = {"rtor": args.rtor, "libtorrent": args.libtorrent}
     chosen = []
@@ -57,11 +51,10 @@ def main():
             chosen.append(kind)
     swarm.furnish(1, 0, len(chosen))
     tracker()
-    folder = Path(tempfile.mkdtemp(prefix="mixed-", dir=scratch))
-    try:
+    with scratch(args.root, "mixed") as (shared, folder):
+        content = Content(shared, case)
+        content.warm()
         told = run(args, content, rate, size / rate, chosen, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     sys.exit(report(told, size, size / rate))
 
 

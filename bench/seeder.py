@@ -13,7 +13,7 @@ import sys
 
 import libtorrent as lt
 
-from libtorrent_settings import RC4_ONLY, TRACKER_AND_TCP_ONLY, whole
+from libtorrent_settings import RC4_ONLY, TRACKER_AND_TCP_ONLY, hold_everyone_to_limits, whole
 
 # A limit of 0 is none.
 job = json.loads(sys.argv[1])
@@ -45,10 +45,7 @@ def seeder(addr, bytes_per_second):
             **(RC4_ONLY if job["rc4"] else {}),
         }
     )
-    # By default peers of private addresses escape every limit and choke; here all peers are such.
-    everyone = lt.ip_filter()
-    everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_class_id)
-    session.set_peer_class_filter(everyone)
+    hold_everyone_to_limits(session)
     params = whole(job["torrent"], job["data"])
     params.flags |= lt.torrent_flags.disable_dht
     return session, session.add_torrent(params)

@@ -21,6 +21,7 @@ import libtorrent as lt
 
 import quantity
 import swarm
+from clients import TRANSMISSION_QUIET, TRANSMISSION_RPC_PORT
 
 HERE = Path(__file__).parent
 SEEDER = (swarm.host(2, 0), swarm.PORT)
@@ -31,7 +32,6 @@ START_S = 120
 GRACE_S = 20
 # Figures of busy leeches by what they took, of idle ones by the time.
 PER = ("wall_s_per_gib", "cpu_s_per_gib", "cpu_ms_per_s")
-TRANSMISSION_RPC_PORT = 9091
 
 
 @dataclass
@@ -86,11 +86,7 @@ def transmission(job):
         "peer-port": SEEDER[1],
         "rpc-bind-address": SEEDER[0],
         "rpc-port": TRANSMISSION_RPC_PORT,
-        "dht-enabled": False,
-        "lpd-enabled": False,
-        "pex-enabled": False,
-        "utp-enabled": False,
-        "port-forwarding-enabled": False,
+        **TRANSMISSION_QUIET,
         "peer-limit-global": CONNECTIONS_MAX,
         "peer-limit-per-torrent": CONNECTIONS_MAX,
     }

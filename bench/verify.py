@@ -9,32 +9,23 @@ not find it ends the bench: so all of them hash all.
 import argparse
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from statistics import median
 
 import create
 import quantity
+from scratch import scratch
 
 # What rtor was to reach: at most so much of the other's wall time.
 RATIOS_MOST = {"rqbit": 0.45, "imdl": 0.25}
 
 
 def main():
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(130))
     args = arguments()
-    work = args.root / "target/bench"
-    work.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="verify-", dir=work))
-    try:
+    with scratch(args.root, "verify") as (_, folder):
         compare(args, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def arguments():

@@ -15,6 +15,8 @@ import time
 import libtorrent as lt
 
 import libtorrent_dht
+# `libtorrent_dht` says where it lies.
+from libtorrent_settings import hold_everyone_to_limits
 
 # Between two looks at the state.
 TICK_S = 0.05
@@ -75,11 +77,7 @@ session = lt.session(
         | lt.alert.category_t.tracker_notification,
     }
 )
-# By default peers of private addresses escape every limit and choke; here all peers are such.
-everyone = lt.ip_filter()
-everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_class_id)
-everyone.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1 << lt.session.global_peer_class_id)
-session.set_peer_class_filter(everyone)
+hold_everyone_to_limits(session)
 
 if job.get("magnet"):
     params = lt.parse_magnet_uri(job["magnet"])
