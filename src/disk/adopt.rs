@@ -1,6 +1,6 @@
 //! Pieces of another source go into a store, each hashed on its way.
 
-use super::in_order::in_order;
+use super::rows::each_alone;
 use super::store::chunks;
 use super::{DiskError, PieceSource, Store};
 use crate::torrent::{Bitfield, PieceIndex};
@@ -24,7 +24,7 @@ impl Store {
         let pieces: Vec<PieceIndex> =
             pieces.iter().filter_map(|piece| layout.piece(piece as u32)).collect();
         let failed = AtomicBool::new(false);
-        let adopted = in_order(pieces.len(), cancelled, |number, buffer| {
+        let adopted = each_alone(pieces.len(), cancelled, |number, buffer| {
             if failed.load(Ordering::Relaxed) {
                 return Ok(false);
             }

@@ -5,9 +5,10 @@
 //! are made (`rows`). Pieces that lie in holes of sparse files are not read: such a
 //! piece is whole only if it is all zeros, which is known without reading. Nothing is written.
 
-use super::rows::{Content, Digests, Row, Rows};
+use super::rows::{Content, Digests, Row, Rows, each_alone};
 use super::store::{CHUNK_LENGTH, chunks};
 use super::{PieceSource, PieceStore, Place, Presence};
+use crate::torrent::piece_hash::MerkleRoot;
 use crate::torrent::{Bitfield, Info, PieceHashes, PieceIndex};
 use sha1::Digest as _;
 use std::cell::Cell;
@@ -114,7 +115,7 @@ pub fn piece_states(
     progress: &(dyn Fn(u64) + Sync),
     cancelled: &AtomicBool,
 ) -> Option<Vec<PieceState>> {
-    let rows = rows_of(info, Rows::of);
+    let rows = Rows::of(info.layout.piece_count() as u64, rayon::current_num_threads());
     let checked = Checked { source, info, zeros: ZeroPiece::of(info), cancelled };
     let states = rows.each(
         cancelled,
@@ -133,17 +134,10 @@ pub(super) fn each_piece<T: Send>(
     cancelled: &AtomicBool,
     work: impl Fn(PieceIndex, &mut [u8]) -> T + Sync,
 ) -> Option<Vec<T>> {
-    let said = rows_of(info, Rows::of_one).each(
-        cancelled,
-        || vec![0; CHUNK_LENGTH as usize],
-        |buffer, row| piece(info, row.start).map(|piece| work(piece, buffer)),
-    );
-    let said: Vec<T> = said.into_iter().flatten().collect();
-    (said.len() == info.layout.piece_count()).then_some(said)
-}
-
-fn rows_of(info: &Info, of: fn(u64, usize) -> Rows) -> Rows {
-    of(info.layout.piece_count() as u64, rayon::current_num_threads())
+    let said = each_alone(info.layout.piece_count(), cancelled, |number, buffer| {
+        piece(info, number as u64).map(|piece| work(piece, buffer))
+    })?;
+    Some(said.into_iter().flatten().collect())
 }
 
 fn piece(info: &Info, number: u64) -> Option<PieceIndex> {
@@ -219,7 +213,10 @@ impl Checked<'_> {
     fn is_right(&self, piece: PieceIndex, digests: Digests) -> bool {
         match &self.info.pieces {
             PieceHashes::V1(hashes) => hashes[piece.at()] == digests.sha1,
-            PieceHashes::V2(roots) => roots[piece.at()].is_of(digests.leaves),
+            PieceHashes::V2(roots) => {
+                let due = roots[piece.at()];
+                MerkleRoot::over(digests.leaves, due.leaves) == Some(due)
+            }
         }
     }
 }

@@ -21,7 +21,6 @@ mod file_store;
 mod folder;
 mod handles;
 pub mod hash_tree;
-mod in_order;
 mod layered;
 mod memory;
 pub mod named_file;

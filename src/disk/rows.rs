@@ -6,6 +6,7 @@
 //! there were. Where pieces lie, which are hashed and what their hashes mean is a [`Content`]'s to know.
 
 use super::sha1_lanes::{self, Sha1Lanes};
+use super::store::CHUNK_LENGTH;
 use crate::torrent::piece_hash::LeafHasher;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -59,6 +60,21 @@ pub(super) struct Row<'a> {
     pub(super) leaves: Vec<u64>,
 }
 
+/// Calls `work` for every number below `count`, each a row of its own, with a buffer of
+/// [`CHUNK_LENGTH`]; what it says, in order. `None` if `stopped` was set before all were done.
+pub(super) fn each_alone<T: Send>(
+    count: usize,
+    stopped: &AtomicBool,
+    work: impl Fn(usize, &mut [u8]) -> T + Sync,
+) -> Option<Vec<T>> {
+    let rows =
+        Rows { pieces: count as u64, width: 1, threads: rayon::current_num_threads() as u64 };
+    let buffer = || vec![0; CHUNK_LENGTH as usize];
+    let said = rows.each(stopped, buffer, |buffer, row| work(row.start as usize, buffer));
+    // Set after the last, it changes nothing.
+    (said.len() == count).then_some(said)
+}
+
 /// What a piece hashes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Digests {
@@ -74,11 +90,6 @@ impl Rows {
         let threads = threads.max(1) as u64;
         let each = pieces.div_ceil(threads);
         Self { pieces, width: each.clamp(1, sha1_lanes::worthwhile() as u64), threads }
-    }
-
-    /// The same, with every piece a row of its own.
-    pub(super) fn of_one(pieces: u64, threads: usize) -> Self {
-        Self { pieces, width: 1, threads: threads.max(1) as u64 }
     }
 
     /// Calls `work` for every row, with what `worker` made for the thread; what it says, in order. Once

@@ -5,7 +5,7 @@
 //! size, and the parts of files in them. A v1 torrent of another piece length, or with its files laid
 //! elsewhere, proves nothing: there only lengths can be compared.
 
-use super::{FileSpan, Info, PieceHashes, PieceIndex};
+use super::{FileSpan, Info, PieceHash, PieceIndex};
 use std::collections::BTreeMap;
 
 /// What two torrents have in common.
@@ -30,12 +30,8 @@ pub struct SameBytes {
     pub bytes: u64,
 }
 
-/// What proves that two pieces are the same.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Proof {
-    Sha1([u8; 20], u32),
-    Root([u8; 32], u32),
-}
+/// What proves that two pieces are the same: their hash, and their size.
+type Proof = (PieceHash, u32);
 
 /// The pairs of `torrents` that have anything in common.
 #[must_use]
@@ -65,7 +61,8 @@ fn same_pieces(torrents: &[&Info], found: &mut BTreeMap<(usize, usize), Found>) 
     let mut by_proof: BTreeMap<Proof, BTreeMap<usize, PieceIndex>> = BTreeMap::new();
     for (torrent, info) in torrents.iter().enumerate() {
         for piece in info.layout.pieces() {
-            by_proof.entry(proof(info, piece)).or_default().entry(torrent).or_insert(piece);
+            let proof = (info.pieces.of(piece), info.layout.piece_size(piece));
+            by_proof.entry(proof).or_default().entry(torrent).or_insert(piece);
         }
     }
     for holders in by_proof.into_values() {
@@ -79,13 +76,6 @@ fn same_pieces(torrents: &[&Info], found: &mut BTreeMap<(usize, usize), Found>) 
                 }
             }
         }
-    }
-}
-
-fn proof(info: &Info, piece: PieceIndex) -> Proof {
-    match &info.pieces {
-        PieceHashes::V1(hashes) => Proof::Sha1(hashes[piece.at()], info.layout.piece_size(piece)),
-        PieceHashes::V2(roots) => Proof::Root(roots[piece.at()].root, roots[piece.at()].leaves),
     }
 }
 

@@ -35,11 +35,11 @@ pub struct MerkleRoot {
 }
 
 impl MerkleRoot {
-    /// Whether it is the root over these `leaves`.
+    /// The root over these `leaves`, in a tree of `width`; `None` if there are more.
     #[must_use]
-    pub fn is_of(&self, leaves: Vec<[u8; 32]>) -> bool {
-        leaves.len() <= self.leaves as usize
-            && merkle_root(leaves, self.leaves as usize, [0; 32]) == self.root
+    pub fn over(leaves: Vec<[u8; 32]>, width: u32) -> Option<Self> {
+        let fits = leaves.len() <= width as usize;
+        fits.then(|| Self { root: merkle_root(leaves, width as usize, [0; 32]), leaves: width })
     }
 }
 
@@ -116,11 +116,7 @@ impl PieceCheck {
         match self {
             Self::V1 { hasher, .. } => Some(PieceHash::V1(hasher.finalize().into())),
             Self::V2 { want, tree } => {
-                let (found, leaves) = (tree.finish(), want.leaves);
-                (found.len() <= leaves as usize).then(|| {
-                    let root = merkle_root(found, leaves as usize, [0; 32]);
-                    PieceHash::V2(MerkleRoot { root, leaves })
-                })
+                MerkleRoot::over(tree.finish(), want.leaves).map(PieceHash::V2)
             }
         }
     }

@@ -6,7 +6,7 @@
 use super::claims::Claim;
 use super::parts::{Part, Parts};
 use super::search::{Look, Search};
-use crate::disk::in_order::in_order;
+use crate::disk::rows::each_alone;
 use crate::torrent::{FileSpan, PieceHash, PieceIndex};
 
 /// Candidates of one file that are tried.
@@ -19,7 +19,7 @@ pub(super) fn looks(search: &Search<'_>) -> Option<Vec<(Look, Option<PieceHash>)
     let layout = &search.info.layout;
     let pieces: Vec<PieceIndex> =
         search.missing.iter().filter_map(|piece| layout.piece(piece as u32)).collect();
-    let found = in_order(pieces.len(), search.cancelled, |number, buffer| {
+    let found = each_alone(pieces.len(), search.cancelled, |number, buffer| {
         let piece = pieces[number];
         let due = search.info.pieces.of(piece);
         let parts = combinations(search, piece)

@@ -6,7 +6,7 @@
 use super::across;
 use super::claims::{Claim, Wanted, alone};
 use super::parts::{Part, Parts, Shelf};
-use crate::disk::in_order::in_order;
+use crate::disk::rows::each_alone;
 use crate::disk::store::chunks;
 use crate::torrent::{Bitfield, FileSpan, Info, PieceHash, PieceIndex};
 use smallvec::smallvec;
@@ -262,7 +262,7 @@ impl<'a> Search<'a> {
 
     /// Hashes what is looked at, on all cores; `None` if it was cancelled.
     fn hashed(&self, looks: Vec<Look>) -> Option<Vec<(Look, Option<PieceHash>)>> {
-        let hashes = in_order(looks.len(), self.cancelled, |number, buffer| {
+        let hashes = each_alone(looks.len(), self.cancelled, |number, buffer| {
             self.hash(looks[number].piece, &looks[number].parts, buffer)
         })?;
         Some(looks.into_iter().zip(hashes).collect())
