@@ -28,6 +28,7 @@ mod manifest;
 mod picker;
 mod plugin_docs;
 mod plugins;
+mod scoreboard;
 mod sim;
 mod tidy;
 mod urgency;

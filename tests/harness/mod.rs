@@ -19,6 +19,7 @@
 //! ```
 
 pub mod aria2;
+pub mod chance;
 pub mod dht;
 pub mod evil;
 pub mod libtorrent;
@@ -37,6 +38,7 @@ pub mod transmission;
 pub mod tree;
 pub mod watch;
 
+pub use chance::Chance;
 pub use dht::Dht;
 pub use evil::{EvilPeer, Trick};
 pub use mse::{MseTrick, MseTrickster};

@@ -4,7 +4,7 @@
 //! libtorrent, or are `webtorrent-fixtures`' own. Never by rtor: its mistakes would cancel out.
 
 use super::parts::{fixtures, python, script};
-use super::{GIB, KIB, MIB};
+use super::{Chance, GIB, KIB, MIB};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -65,7 +65,7 @@ impl Content {
             .map(|nth| {
                 let folder = FOLDERS[nth as usize % FOLDERS.len()];
                 let odd = LENGTHS.get(nth as usize / 2).copied();
-                let length = odd.unwrap_or_else(|| Bytes(nth).next_word() % 50_000);
+                let length = odd.unwrap_or_else(|| Chance(nth).word() % 50_000);
                 (format!("{folder}{nth:03} söng.mp3"), length)
             })
             .collect();
@@ -280,26 +280,13 @@ impl Recipe {
     }
 }
 
-/// Bytes from a seed (splitmix64): the same on every machine, and no two pieces alike.
-struct Bytes(u64);
-
-impl Bytes {
-    fn next_word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-}
-
 fn write(path: &Path, length: u64, seed: u64) {
     let file = File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut file = BufWriter::with_capacity(MIB as usize, file);
-    let mut bytes = Bytes(seed);
+    let mut bytes = Chance(seed);
     let mut left = length;
     while left > 0 {
-        let word = bytes.next_word().to_le_bytes();
+        let word = bytes.word().to_le_bytes();
         let take = left.min(word.len() as u64);
         file.write_all(&word[..take as usize]).expect("the disk takes a test's content");
         left -= take;
