@@ -1,6 +1,6 @@
 """A swarm of leeches of two kinds and one slow seed: how long each takes, and what each gives.
 
-    scripts/bench-swarm [--rtor N] [--libtorrent N] [--size SIZE] [--rate RATE]
+    scripts/bench-swarm [--rtor N] [--libtorrent N] [--size SIZE] [--rate RATE] [--json FILE]
 
 One libtorrent seed sends at `--rate`; `--rtor` and `--libtorrent` leeches begin at once, and stay as
 seeds until all are complete. All find each other through one tracker. Whoever gives less than he gets,
@@ -55,6 +55,8 @@ def main():
         content = Content(shared, case)
         content.warm()
         told = run(args, content, rate, size / rate, chosen, folder)
+    if args.json:
+        args.json.write_text(json.dumps(rows(told), indent=2) + "\n")
     sys.exit(report(told, size, size / rate))
 
 
@@ -65,6 +67,8 @@ def arguments():
     parser.add_argument("--size", default="512MiB", metavar="SIZE", help="of the content")
     parser.add_argument("--piece", default="1MiB", metavar="SIZE")
     parser.add_argument("--rate", default="20MiB", metavar="RATE", help="of the seed")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what each leech took and gave there")
+    parser.add_argument("--program", type=Path, metavar="FILE", help="this rtor, not the release build")
     parser.add_argument("--no-build", action="store_true", help="build and install nothing first")
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -112,7 +116,7 @@ def run(args, content, rate, ideal_s, chosen, folder):
     }
     seed = swarm.Part([str(python), str(HERE / "seeder.py"), json.dumps(job)])
     seed.ready()
-    rtor = args.root / "target/release/rtor"
+    rtor = args.program or args.root / "target/release/rtor"
     leeches = []
     began = time.monotonic()
     for nth, kind in enumerate(chosen):
@@ -181,6 +185,12 @@ class Leech:
         last = self.said.strip().splitlines()[-1]
         told = json.loads(last)
         return told["fetch"]["uploaded_bytes"] if "fetch" in told else told["uploaded_bytes"]
+
+
+def rows(told):
+    leeches, sent = told
+    each = [{"client": leech.kind, "took_s": leech.took_s, "gave_bytes": leech.gave()} for leech in leeches]
+    return {"seed_sent_bytes": sent[0], "leeches": each}
 
 
 def report(told, size, ideal_s):

@@ -54,6 +54,18 @@ fn limits(rtor: &Path, rows: &str, json: &Path) -> Output {
         .expect("the script starts")
 }
 
+/// `scripts/bench-swarm` with one leech of each kind.
+fn swarm(rtor: &Path, json: &Path) -> Output {
+    Command::new(project("scripts/bench-swarm"))
+        .args(["--no-build", "--rtor", "1", "--libtorrent", "1"])
+        .args(["--size", "8MiB", "--piece", "256KiB", "--rate", "4MiB", "--json"])
+        .arg(json)
+        .arg("--program")
+        .arg(rtor)
+        .output()
+        .expect("the script starts")
+}
+
 fn said(ran: &Output) -> String {
     String::from_utf8_lossy(&ran.stderr).into_owned()
 }
@@ -135,6 +147,42 @@ fn a_seeder_is_measured_with_busy_leeches_and_with_idle_ones() {
         let leeches = &round["leeches"];
         assert_eq!((&leeches["ready"], &leeches["taken_bytes"]), (&20.into(), &0.into()));
     }
+}
+
+#[test]
+fn a_client_is_measured_with_rtor_as_its_seeder() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let json = folder.path().join("bench.json");
+    let case = "given:peers=1xmax,size=8MiB,piece=256KiB,seeder=rtor";
+    let chosen = ["--clients", "libtorrent,aria2", "--rounds", "1", "--case", case, "--json"];
+    let rtor = Path::new(env!("CARGO_BIN_EXE_rtor"));
+    let ran = bench(rtor, &[&chosen[..], &[json.to_str().expect("UTF-8")]].concat());
+    assert!(ran.status.success(), "{}", said(&ran));
+    let document: Value =
+        serde_json::from_slice(&fs::read(json).expect("it was written")).expect("it is JSON");
+    let rounds = document["cases"][0]["rounds"].as_array().expect("rounds");
+    assert_eq!(rounds.len(), 2);
+    for round in rounds {
+        assert_eq!(round["fault"], Value::Null, "{round}");
+        assert!(round["sent_bytes"].as_u64() >= Some(8 * MIB), "{round}");
+    }
+}
+
+#[test]
+fn a_swarm_of_two_kinds_is_measured_and_each_says_what_it_gave() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let json = folder.path().join("swarm.json");
+    let ran = swarm(Path::new(env!("CARGO_BIN_EXE_rtor")), &json);
+    let told: Value = serde_json::from_slice(&fs::read(json).unwrap_or_default())
+        .unwrap_or_else(|why| panic!("no figures: {why}; {}", said(&ran)));
+    let leeches = told["leeches"].as_array().expect("leeches");
+    let who: Vec<&str> = leeches.iter().filter_map(|leech| leech["client"].as_str()).collect();
+    assert_eq!(who, ["rtor", "libtorrent"]);
+    assert!(leeches.iter().all(|leech| leech["took_s"].as_f64() > Some(0.0)), "{told}");
+    // Both together have the content twice, from the seed and from each other.
+    let gave: u64 = leeches.iter().filter_map(|leech| leech["gave_bytes"].as_u64()).sum();
+    let sent = told["seed_sent_bytes"].as_u64().expect("a number");
+    assert!(sent >= 8 * MIB && sent + gave >= 16 * MIB, "{told}");
 }
 
 #[test]

@@ -50,6 +50,7 @@ impl Libtorrent {
                 Crypto::Rc4 => Some("rc4"),
                 Crypto::Plaintext => Some("plaintext"),
                 Crypto::Either => Some("either"),
+                Crypto::PlainFirst => panic!("libtorrent has no setting for it"),
             },
             "dht_node": job.dht_node.map(|node| node.to_string()),
             "pex": job.pex,

@@ -32,6 +32,8 @@ pub enum Crypto {
     /// As it comes: both kinds, of all three.
     #[default]
     Usual,
+    /// Both kinds, and it calls without. Only Transmission has a word for that.
+    PlainFirst,
     /// None that are encrypted. Only libtorrent can.
     Off,
     /// Encrypted ones alone, with RC4.

@@ -98,8 +98,9 @@ impl Peer for Transmission {
 
 /// The daemon's settings: nothing but TCP, trackers and the one folder.
 fn settings(addr: SocketAddr, job: &Job) -> Value {
-    // `TR_ENCRYPTION_PREFERRED` and `_REQUIRED`.
+    // `TR_CLEAR_PREFERRED`, `TR_ENCRYPTION_PREFERRED` and `_REQUIRED`.
     let encryption = match job.crypto {
+        Crypto::PlainFirst => 0,
         Crypto::Usual => 1,
         Crypto::Rc4 => 2,
         other => panic!("Transmission has no setting for {other:?}"),

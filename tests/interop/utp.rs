@@ -226,6 +226,13 @@ fn transmission_that_speaks_utp_is_seeded_to() {
 }
 
 #[test]
+fn transmission_that_speaks_utp_is_seeded_to_unencrypted() {
+    let shape = |job: Job| job.utp().crypto(Crypto::PlainFirst);
+    let fetch = seeds(Client::Transmission, &["--transport", "utp"], shape);
+    assert_eq!(connection(&fetch), ("utp", None), "{fetch}");
+}
+
+#[test]
 fn utp_and_a_proxy_are_refused_together() {
     let swarm = Swarm::new(&[], one_file(KIB, 16 * KIB));
     let args = ["get", swarm.torrent.arg(), "--proxy", "socks5://10.77.0.20:1080"];
