@@ -155,6 +155,16 @@ BUILT_IN = [
         (("cpu_s_per_gib", 2.5, "one-seeder"),),
     ),
     (
+        "gigabit:peers=1x110MiB@10ms,size=512MiB,piece=1MiB",
+        "one seeder at the end of a gigabit line, 10 ms away",
+        (),
+    ),
+    (
+        "encrypted-gigabit:peers=1x110MiB@10ms,size=512MiB,piece=1MiB,encryption=rc4",
+        "the same, that speaks RC4 alone",
+        (("cpu_s_per_gib", 2.5, "gigabit"),),
+    ),
+    (
         "seed-one:leeches=1,size=1GiB,piece=1MiB",
         "one leech of one seed",
         (("cpu_s_per_gib", 1.0, "others"),),
