@@ -172,9 +172,13 @@ impl Env {
         let _ = writeln!(self.stderr, "{}", sanitize(line));
     }
 
-    /// Says `text` on stderr as it is, line breaks and all. For text of our own making only.
-    pub fn say_as_is(&mut self, text: &str) {
-        let _ = self.stderr.write_all(text.as_bytes());
+    /// Says `text` on stderr, lines with their breaks, each made safe for a terminal: clap repeats what
+    /// was typed, and a script may have typed what a torrent says.
+    pub fn say_lines(&mut self, text: &str) {
+        for line in text.split_inclusive('\n') {
+            let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+            let _ = write!(self.stderr, "{}{end}", sanitize(line));
+        }
         let _ = self.stderr.flush();
     }
 

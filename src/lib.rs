@@ -32,13 +32,13 @@ pub fn run(mut env: env::Env) -> error::Exit {
     let result = match cli::Cli::try_parse_from(env.args()) {
         Ok(cli) => cli.verb.run(&cli.globals, &mut env),
         Err(why) if why.use_stderr() => {
-            env.say_as_is(&why.to_string());
+            env.say_lines(&why.to_string());
             return error::Exit::Input;
         }
         Err(help) => env.write(help.to_string().as_bytes()).map(|()| error::Exit::Done),
     };
     result.unwrap_or_else(|error| {
-        env.say_as_is(&format!("{error}\n"));
+        env.say_lines(&format!("{error}\n"));
         error.exit()
     })
 }

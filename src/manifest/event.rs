@@ -1,6 +1,7 @@
 //! [`EventLine`]: one line of `--events`: an object with `t`, seconds since the beginning, and
 //! `event`, its kind.
 
+use super::line::line;
 use serde::Serialize;
 
 /// What happened, as NDJSON says it.
@@ -65,9 +66,6 @@ impl EventLine<'_> {
     /// The line, its line break too.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Numbers and strings always have a JSON form.
-        let mut line = serde_json::to_vec(self).unwrap_or_default();
-        line.push(b'\n');
-        line
+        line(self)
     }
 }

@@ -31,6 +31,7 @@ pub mod analysis;
 pub mod assemble;
 pub mod event;
 pub mod fetch;
+mod line;
 pub mod plugins;
 pub mod salvage;
 pub mod scenario;
@@ -41,6 +42,7 @@ mod torrent;
 pub mod verify;
 
 use crate::torrent::{Info, MetainfoError, Torrent};
+use line::line;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -189,38 +191,11 @@ impl Manifest {
         keys.find_map(|key| sections.iter().find(|section| **section == key)).copied()
     }
 
-    /// As one line of JSON. It may reach a terminal, so whatever could steer one, or turn text
-    /// around, is an escape.
+    /// As one line of JSON, with nothing in it that could steer a terminal.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        // A map of values always has a JSON form.
-        let mut text = serde_json::to_string(&self.document).unwrap_or_default();
-        if text.contains(steers_a_terminal) {
-            text = escaped(&text);
-        }
-        text.push('\n');
-        text.into_bytes()
+        line(&self.document)
     }
-}
-
-/// Controls that JSON allows in strings, and those of bidirectional text. JSON itself needs none
-/// of them, so in a document they stand in strings only, and all have four hexadecimal digits.
-const fn steers_a_terminal(c: char) -> bool {
-    matches!(c,
-        '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}')
-}
-
-fn escaped(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len() + 64);
-    for c in json.chars() {
-        if steers_a_terminal(c) {
-            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

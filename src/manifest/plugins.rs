@@ -2,6 +2,7 @@
 //!
 //! A document of its own and no manifest: it says nothing of a torrent, and no verb reads it.
 
+use super::line::line;
 use serde::Serialize;
 
 /// Every plugin that can be used.
@@ -49,9 +50,6 @@ impl PluginList<'_> {
     /// The document, its line break too.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Strings and booleans always have a JSON form.
-        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        line(self)
     }
 }

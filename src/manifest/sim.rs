@@ -4,6 +4,7 @@
 //! it. Nothing in it comes from a clock or from this machine: the same scenario, seed and plugins
 //! give the same bytes.
 
+use super::line::line;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -97,9 +98,6 @@ impl Sim {
     /// The document, its line break too.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Strings and numbers always have a JSON form.
-        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        line(self)
     }
 }

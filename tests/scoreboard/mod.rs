@@ -7,6 +7,7 @@
 
 mod r14_confined;
 mod r17_rot;
+mod r18_terminal;
 
 use serde_json::json;
 use std::fmt::Display;
