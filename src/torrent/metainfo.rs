@@ -9,11 +9,15 @@ use super::info::{finding_of_note, lossy};
 use super::metainfo_error::{MetainfoError, Place, required, wrong_kind};
 use super::{Finding, Info, Severity, Torrent};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Bytes that a `.torrent` may have: several times the largest that are known, and little enough
 /// to hold in memory.
 pub const METAINFO_BYTES_MAX: usize = 64 << 20;
+
+/// What is said of fields that are left out, at most: a list of a million may have as many faults.
+const FINDINGS_MAX: usize = 100;
 
 /// A `.torrent` file.
 #[derive(Clone, Debug)]
@@ -130,15 +134,16 @@ impl<'a> Fields<'a, '_> {
     /// BEP 12: if there is an `announce-list`, `announce` does not count.
     fn trackers(&mut self) -> Vec<Vec<String>> {
         let mut tiers: Vec<Vec<String>> = Vec::new();
+        let mut known = BTreeSet::new();
         let list = self.entry("announce-list", Kind::List);
         for tier in list.and_then(Value::items).into_iter().flatten() {
             // Some programs write a list of URLs where a list of tiers is due.
-            let urls: Vec<String> = match tier.items() {
+            let mut urls: Vec<String> = match tier.items() {
                 Some(items) => items.filter_map(|url| self.url(url, "announce-list")).collect(),
                 None => self.url(tier, "announce-list").into_iter().collect(),
             };
-            let new = |url: &String| !tiers.iter().flatten().any(|known| known == url);
-            let urls: Vec<String> = urls.into_iter().filter(new).collect();
+            // Each URL counts once, where it stands first.
+            urls.retain(|url| known.insert(url.clone()));
             if !urls.is_empty() {
                 tiers.push(urls);
             }
@@ -202,6 +207,9 @@ impl<'a> Fields<'a, '_> {
     }
 
     fn left_out(&mut self, key: &str, value: Value<'_>, why: &str) {
+        if self.findings.len() >= FINDINGS_MAX {
+            return;
+        }
         let message = format!("`{key}`, or a part of it, is left out: {why}");
         self.findings
             .push(Finding::new("field-malformed", Severity::Warning, message).at(value.offset()));
@@ -254,6 +262,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A torrent with `value` for `key`, which sorts after `info`.
+    fn with(key: &str, value: &str) -> Metainfo {
+        let info = "d6:lengthi3e4:name1:x12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaae";
+        let file = format!("d4:info{info}{}:{key}{value}e", key.len());
+        Metainfo::parse(file.into()).expect("the rest is a torrent")
+    }
+
+    #[test]
+    fn a_tracker_counts_once_however_many_there_are() {
+        let tier =
+            |number: usize| format!("l{0}:http://{1}/{0}:http://{1}/e", 8 + 6, number + 100_000);
+        let tiers: String = (0..50_000).chain(0..50_000).map(tier).collect();
+        let file = format!(
+            "d13:announce-listl{tiers}e4:infod6:lengthi3e4:name1:x12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee"
+        );
+        let torrent = Metainfo::parse(file.into()).expect("a torrent").torrent;
+        assert_eq!(torrent.trackers.len(), 50_000);
+        assert!(torrent.trackers.iter().all(|tier| tier.len() == 1));
+    }
+
+    #[test]
+    fn of_a_million_malformed_parts_a_few_are_told() {
+        let Metainfo { torrent, findings } = with("nodes", &format!("l{}e", "i1e".repeat(300_000)));
+        assert_eq!((torrent.nodes.len(), findings.len()), (0, FINDINGS_MAX));
     }
 
     #[test]
