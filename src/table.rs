@@ -6,12 +6,16 @@
 use crate::sanitize::sanitize;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, presets};
 
+/// Letters of a cell that are shown: as many as the longest path that Linux opens. A comment may have
+/// millions, and to wrap one word of so many takes hours.
+const CELL_LETTERS_MAX: usize = 4_096;
+
 /// Rows of two columns: what, and its value.
 #[must_use]
 pub fn facts<'a>(width: usize, rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let mut table = plain(width);
     for (what, value) in rows {
-        table.add_row([what.to_owned(), sanitize(&value).into_owned()]);
+        table.add_row([what.to_owned(), shown(&value)]);
     }
     finish(&table)
 }
@@ -26,7 +30,7 @@ pub fn list(
 ) -> String {
     let mut table = plain(width);
     let align = |(i, text): (usize, &str)| {
-        let cell = Cell::new(sanitize(text));
+        let cell = Cell::new(shown(text));
         if numbers.contains(&i) { cell.set_alignment(CellAlignment::Right) } else { cell }
     };
     table.set_header(header.iter().copied().enumerate().map(align));
@@ -34,6 +38,14 @@ pub fn list(
         table.add_row(row.iter().map(String::as_str).enumerate().map(align));
     }
     finish(&table)
+}
+
+/// `text` as a cell shows it.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(CELL_LETTERS_MAX) {
+        None => sanitize(text).into_owned(),
+        Some((end, _)) => format!("{} ..", sanitize(&text[..end])),
+    }
 }
 
 /// Bytes as people count them: `1.5 GiB`.
@@ -93,5 +105,12 @@ mod tests {
         let drawn = list(80, &["path"], &[], [vec!["a\u{1b}[2J\u{202e}b\nc".to_owned()]]);
         assert!(drawn.contains("a\\u{1b}[2J\\u{202e}b\\u{a}c"), "{drawn}");
         assert!(!facts(80, [("name", "\u{9b}x".to_owned())]).contains('\u{9b}'));
+    }
+
+    #[test]
+    fn an_endless_word_is_cut() {
+        let drawn = facts(80, [("comment", "x".repeat(8 << 20))]);
+        assert!(drawn.trim_end().ends_with("x .."), "{}", drawn.len());
+        assert!(drawn.len() < 2 * CELL_LETTERS_MAX, "{} bytes", drawn.len());
     }
 }
