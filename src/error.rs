@@ -5,6 +5,7 @@
 //! once, by [`crate::run`], and nowhere else.
 
 use crate::sanitize::sanitize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// How the process ends (CLI.md, "Exit codes").
@@ -87,12 +88,29 @@ impl Error {
     }
 }
 
+/// Letters of a sentence that are shown: an argument or a value of a file may have millions.
+const SENTENCE_LETTERS_MAX: usize = 1_000;
+
+/// `sentence` without its middle if it is longer than anybody reads: it begins with what it is about and
+/// ends with why.
+fn shortened(sentence: &str) -> Cow<'_, str> {
+    let half = SENTENCE_LETTERS_MAX / 2;
+    let (Some((head, _)), Some((tail, _)), true) = (
+        sentence.char_indices().nth(half),
+        sentence.char_indices().nth_back(half),
+        sentence.chars().nth(SENTENCE_LETTERS_MAX).is_some(),
+    ) else {
+        return Cow::Borrowed(sentence);
+    };
+    Cow::Owned(format!("{} .. {}", &sentence[..head], &sentence[tail..]))
+}
+
 /// As stderr shows it: `error: ..` and perhaps `hint: ..`, safe for a terminal.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", sanitize(&self.sentence))?;
+        write!(f, "error: {}", sanitize(&shortened(&self.sentence)))?;
         match &self.hint {
-            Some(hint) => write!(f, "\nhint: {}", sanitize(hint)),
+            Some(hint) => write!(f, "\nhint: {}", sanitize(&shortened(hint))),
             None => Ok(()),
         }
     }
@@ -112,5 +130,15 @@ mod tests {
             "error: no file `a\\u{a}error: all is well\\u{1b}[2J`\nhint: look\\u{d}here"
         );
         assert_eq!(error.exit().code(), 2);
+    }
+
+    #[test]
+    fn an_endless_sentence_keeps_its_beginning_and_its_end() {
+        let error =
+            Error::input(format!("no file `{}` at byte 7", "ü".repeat(5_000_000))).to_string();
+        assert!(error.starts_with("error: no file `ü") && error.ends_with("ü` at byte 7"));
+        assert!(error.chars().count() < SENTENCE_LETTERS_MAX + 20);
+        let short = "x".repeat(SENTENCE_LETTERS_MAX);
+        assert_eq!(Error::input(&short).to_string(), format!("error: {short}"));
     }
 }

@@ -55,6 +55,9 @@ pub struct Info {
     pub findings: Vec<Finding>,
 }
 
+/// Bytes of an unknown `meta version` that are shown: it may be a string of millions.
+const VERSION_SHOWN_MAX: usize = 64;
+
 /// What only some files have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileExtra {
@@ -202,10 +205,9 @@ impl<'a> Draft<'a> {
             None | Some((_, Some(1))) => None,
             Some((_, Some(2))) => Some(required(info, "the v2 info dictionary", "file tree")?),
             Some((version, _)) => {
-                let sentence = format!(
-                    "`meta version` is `{}`, where 1 and 2 are known",
-                    version.raw().escape_ascii()
-                );
+                let raw = version.raw();
+                let shown = raw.get(..VERSION_SHOWN_MAX).unwrap_or(raw).escape_ascii();
+                let sentence = format!("`meta version` is `{shown}`, where 1 and 2 are known");
                 return Err(MetainfoError::at(version.offset(), sentence));
             }
         };

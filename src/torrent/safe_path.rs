@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Components that one path may have.
 pub const COMPONENTS_MAX: usize = 256;
+/// Letters of a component that are shown when it is refused: it may have millions.
+const SHOWN_MAX: usize = 200;
 
 /// A relative path of plain components.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +46,9 @@ impl SafePath {
             let text = String::from_utf8_lossy(component);
             let plain = !matches!(&*text, "" | "." | "..") && !text.contains(['/', '\0']);
             if !plain {
-                return Err(PathError::Component(text.escape_debug().to_string()));
+                let shown: String = text.chars().take(SHOWN_MAX).collect();
+                let rest = if shown.len() < text.len() { ".." } else { "" };
+                return Err(PathError::Component(format!("{}{rest}", shown.escape_debug())));
             }
             if i > 0 {
                 path.push('/');
@@ -113,6 +117,17 @@ mod tests {
         }
         assert_eq!(path(&[]), Err(PathError::Empty));
         assert_eq!(path(&["d"; COMPONENTS_MAX + 1]), Err(PathError::Deep));
+    }
+
+    #[test]
+    fn of_an_endless_component_the_beginning_is_shown() {
+        let endless = "../".repeat(1_000_000);
+        let why = path(&[&endless]).expect_err("it climbs").to_string();
+        assert!(
+            why.starts_with("an unsafe path component `../../") && why.ends_with("..`"),
+            "{why}"
+        );
+        assert!(why.len() < 2 * SHOWN_MAX, "{} bytes", why.len());
     }
 
     #[test]
