@@ -32,6 +32,9 @@ pub const STORE_MANIFEST: &str = "manifest.json";
 
 /// Bytes by which content is told: a hash's digits and what may stand around them.
 const HEAD_BYTES: u64 = 256;
+/// Bytes of what begins neither as bencode nor as a manifest: a magnet or an info hash in a file. Whatever is
+/// longer, as a disk image, need not be read to its end to be refused.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
 
 /// What SOURCE named.
 #[derive(Debug)]
@@ -123,7 +126,11 @@ fn of_path(path: &Path, env: &Env) -> Result<Loaded, Error> {
 fn read(mut from: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes)?;
-    let limit = if is_json(&bytes) { MANIFEST_BYTES_MAX } else { METAINFO_BYTES_MAX as u64 };
+    let limit = match bytes.first() {
+        _ if is_json(&bytes) => MANIFEST_BYTES_MAX,
+        Some(b'd' | b'l') => METAINFO_BYTES_MAX as u64,
+        _ => TEXT_BYTES_MAX,
+    };
     from.take((limit + 1).saturating_sub(HEAD_BYTES)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
