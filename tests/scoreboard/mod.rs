@@ -5,6 +5,8 @@
 //! gathers what [`Row`] wrote down. A row has one `#[test]` or more, and each says its figure
 //! whether it is good or not, so that a missed target has one too.
 
+mod corpus;
+mod r01_corpus;
 mod r14_confined;
 mod r17_rot;
 mod r18_terminal;
