@@ -275,6 +275,7 @@ fn v2_that_contradicts_itself_is_refused() {
         (changed(&v2, b"11:pieces root32:", b"11:pieces roos32:"), "no `pieces root`", None),
         (changed(&v2, b"9:file tree", b"9:file tred"), "no `file tree`", None),
         (changed(&hybrid, b"lengthi16384e", b"lengthi16383e"), "different files", None),
+        (changed(&hybrid, b"6:pieces", b"6:piecez"), "`files` of v1 without `pieces`", None),
     ]);
 }
 

@@ -5,7 +5,7 @@
 //! speak; its two halves must describe the same files. The roots of the v2 half are kept.
 //!
 //! What a careful reader would refuse is refused here, with the byte: impossible lengths, unsafe
-//! paths, a repeated key (parsers differ on which one counts). What can be shown and downloaded
+//! paths, a repeated key (parsers differ on which one counts), half of a v1 half (they differ on its name). What can be shown and downloaded
 //! but not written, two files of one path, is [`Info::conflict`]. What is merely odd is a
 //! [`Finding`].
 
@@ -163,6 +163,18 @@ fn named(info: Value<'_>) -> Option<Value<'_>> {
     info.entry(b"name.utf-8").or_else(|| info.entry(b"name"))
 }
 
+/// That `info`, which is v2 and has no `pieces`, has no files of v1 either: with them some readers give
+/// it a v1 info hash too, and it would be two torrents.
+fn no_v1_half(info: Value<'_>) -> Result<(), MetainfoError> {
+    for key in ["files", "length"] {
+        if let Some(value) = info.entry(key.as_bytes()) {
+            let sentence = format!("`{key}` of v1 without `pieces`");
+            return Err(MetainfoError::at(value.offset(), sentence));
+        }
+    }
+    Ok(())
+}
+
 /// A dictionary in which no key is repeated.
 fn scan<'a>(raw: &'a [u8], name: &str) -> Result<Tape<'a>, MetainfoError> {
     let tape = Tape::scan(raw)?;
@@ -216,7 +228,7 @@ impl<'a> Draft<'a> {
             None if tree.is_none() => {
                 return Err(MetainfoError::at(info.offset(), "no `pieces` in the info dictionary"));
             }
-            None => None,
+            None => no_v1_half(info).map(|()| None)?,
         };
         Ok(Self {
             info,

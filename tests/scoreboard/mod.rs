@@ -6,7 +6,9 @@
 //! whether it is good or not, so that a missed target has one too.
 
 mod corpus;
+mod mutant;
 mod r01_corpus;
+mod r03_hashes;
 mod r14_confined;
 mod r17_rot;
 mod r18_terminal;
