@@ -5,9 +5,9 @@
 //! speak; its two halves must describe the same files. The roots of the v2 half are kept.
 //!
 //! What a careful reader would refuse is refused here, with the byte: impossible lengths, unsafe
-//! paths, a repeated key (parsers differ on which one counts), half of a v1 half (they differ on its name). What can be shown and downloaded
-//! but not written, two files of one path, is [`Info::conflict`]. What is merely odd is a
-//! [`Finding`].
+//! paths, a repeated key (parsers differ on which one counts), half of a v1 half (they differ on the
+//! info hash). What can be shown and downloaded but not written, two files of one path, is
+//! [`Info::conflict`]. What is merely odd is a [`Finding`].
 
 use super::bencode::{Kind, Note, NoteKind, Tape, Value};
 use super::file_list::{self, Listed};
