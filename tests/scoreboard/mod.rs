@@ -12,6 +12,8 @@ mod r03_hashes;
 mod r14_confined;
 mod r17_rot;
 mod r18_terminal;
+mod r19_manifests;
+mod r23_sim;
 
 use serde_json::json;
 use std::fmt::Display;
